@@ -1,0 +1,94 @@
+/** Every bound of the system has its name here (invariant I6). Units are in the names. Figures come from the design's contracts
+ *  unless a comment gives another source. */
+export const limits = {
+  // ids
+  idBytesMax: 128,
+  collapseKeyBytesMax: 128,
+
+  // client frames
+  clientFrameBytesMax: 64 * 1024,
+  /** uWebSockets.js cuts the connection (1006, nothing on the wire) above this; between the two we close with 1009. */
+  clientFrameBytesCut: 128 * 1024,
+  ackIdsMax: 1000,
+  tokenBytesMax: 8 * 1024,
+  framesPerPostMax: 100,
+  clientMessagesPerSecond: 50,
+  clientMessageBurst: 100,
+  clientEventsPerSecond: 10,
+  clientEventBurst: 20,
+
+  // connecting
+  authFirstMessageMs: 5_000,
+  handshakeHeadersMs: 12_000,
+  queryTokenLifetimeSecondsDefault: 300,
+  /** Told to the client by `auth_expiring` this long before `exp`. */
+  authExpiringNoticeMs: 60_000,
+  resumeLifetimeMs: 15 * 60_000,
+  registrationQueueMax: 200_000,
+  registrationTimeoutMs: 5_000,
+
+  // heartbeat
+  heartbeatIntervalMs: 30_000,
+  heartbeatTimeoutMs: 90_000,
+  heartbeatSlots: 30,
+
+  // publishing
+  dataBytesMax: 32 * 1024,
+  usersPerNotificationMax: 1000,
+  publishBodyBytesMax: 1024 * 1024,
+  notificationsPerPublishMax: 1000,
+
+  // sync
+  syncNotificationsPerFrameMax: 100,
+  syncFrameBytesMax: 256 * 1024,
+  syncNewestUnread: 100,
+  syncReadsPerFrameMax: 1000,
+  syncOverlapMs: 60_000,
+  storedNotificationsPerUserMax: 10_000,
+
+  // delivery
+  appendRetryMs: 10_000,
+  appendFreshMs: 20_000,
+  clockSkewMs: 5_000,
+  outcomeTimeoutMs: 5_000,
+  unreachableWorkerMs: 10_000,
+  coalesceMs: 3,
+  coalesceMessages: 1000,
+  deliverBatchesInFlight: 32,
+  deliverBatchBytesMax: 1024 * 1024,
+  dedupeEntriesMax: 1_000_000,
+  notificationsInFlightMax: 20_000,
+  grpcMessageBytesMax: 4 * 1024 * 1024,
+
+  // outbox
+  outboxBytesMax: 256 * 1024,
+  outboxFramesMax: 1000,
+  outboxStayMs: 20_000,
+  /** Bytes uWebSockets.js may hold unsent for a socket before the outbox takes over. */
+  socketBufferedBytesMax: 64 * 1024,
+  /** Second bound: an outbox that stays above this closes with 4410 at once. */
+  outboxBytesHard: 1024 * 1024,
+
+  // registry
+  leaseSeconds: 60,
+  leaseRefreshMs: 10_000,
+  leaseNotReadyMs: 45_000,
+  registryEntryBytesMax: 64,
+  /** A `conn:{user}` hash that nobody re-registers into for this long goes away by itself (re-registration pass: 15 min). */
+  registryHashSeconds: 2 * 3600,
+  reregisterPerSecond: 500,
+  auditPeriodMs: 15 * 60_000,
+  freshConnectionMs: 1_000,
+  leaseCacheMs: 1_000,
+  devicesPerUserMax: 1000,
+
+  // drain
+  drainQuietMs: 5_000,
+  drainCordonMs: 30_000,
+  drainSliceMs: 100,
+  grantRenewMs: 30_000,
+  supersededCloseMs: 10_000,
+
+  // client schedule
+  reconnectDelaysMs: [0, 1_000, 2_000, 5_000, 10_000, 30_000],
+} as const;

@@ -1,0 +1,162 @@
+import { readFileSync } from "node:fs";
+import type { Fault } from "@pushfleet/protocol";
+import { type Static, type TObject, Type } from "@sinclair/typebox";
+import { Ajv } from "ajv";
+import { parseDocument } from "yaml";
+import { faultsFromSchemaErrors } from "./schema-faults.js";
+
+export type Configured<T> =
+  | { readonly kind: "configuration"; readonly value: T }
+  | { readonly kind: "faults"; readonly faults: readonly Fault[] };
+
+export interface ConfigurationSource {
+  /** Path of one YAML file; absent: environment and defaults only. */
+  readonly file?: string | undefined;
+  /** `PUSHFLEET_GATEWAY_`: path in camelCase → UPPER_SNAKE behind it (`limits.maxConnections` → `PUSHFLEET_GATEWAY_LIMITS_MAX_CONNECTIONS`). */
+  readonly environmentPrefix: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A string that `--print-config` and faults never show. */
+export const Secret = (options: { readonly minLength?: number } = {}) => Type.String({ minLength: 1, ...options, secret: true });
+export const Port = () => Type.Integer({ minimum: 0, maximum: 65535 });
+export const HostPort = () => Type.String({ pattern: "^(\\[[0-9a-fA-F:]+\\]|[^\\s:\\[\\]]+):[0-9]{1,5}$", expected: '"host:port"' });
+/** An object in which an unknown key is a fault. */
+export const Strict = <Properties extends Parameters<typeof Type.Object>[0]>(properties: Properties, options = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options });
+
+/** Reads, overlays the environment (it wins), fills in defaults and validates. Reports all faults at once; never throws for a bad file. */
+export function loadConfiguration<Schema extends TObject>(schema: Schema, source: ConfigurationSource): Configured<Static<Schema>> {
+  const fromFile = source.file === undefined ? { kind: "value" as const, value: {} } : readYaml(source.file);
+  if (fromFile.kind === "faults") return fromFile;
+  const faults: Fault[] = [];
+  const tree = overlayEnvironment(schema, fromFile.value, source, faults);
+  const validated = validateConfiguration(schema, tree);
+  const all = [...faults, ...(validated.kind === "faults" ? validated.faults : [])];
+  return all.length > 0 ? { kind: "faults", faults: all } : validated;
+}
+
+/** Validates a value already in memory (it is copied, then completed with the schema's defaults). */
+export function validateConfiguration<Schema extends TObject>(schema: Schema, value: unknown): Configured<Static<Schema>> {
+  const ajv = new Ajv({ allErrors: true, verbose: true, useDefaults: true, strict: false });
+  const validate = ajv.compile<Static<Schema>>(schema);
+  const copy: unknown = structuredClone(value);
+  if (validate(copy)) return { kind: "configuration", value: copy };
+  return { kind: "faults", faults: faultsFromSchemaErrors(validate.errors ?? []) };
+}
+
+type Tree = Record<string, unknown>;
+type ReadYaml = { readonly kind: "value"; readonly value: Tree } | { readonly kind: "faults"; readonly faults: readonly Fault[] };
+
+function readYaml(file: string): ReadYaml {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    return { kind: "faults", faults: [{ path: "-c", value: file, expected: `a readable file (${(cause as Error).message})` }] };
+  }
+  const document = parseDocument(text, { prettyErrors: true });
+  if (document.errors.length > 0) {
+    return {
+      kind: "faults",
+      faults: document.errors.map((error) => ({ path: file, value: error.message.split("\n")[0], expected: "YAML" })),
+    };
+  }
+  const value: unknown = document.toJS() ?? {};
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return { kind: "faults", faults: [{ path: file, value: String(value).slice(0, 60), expected: "a mapping" }] };
+  }
+  return { kind: "value", value: value as Tree };
+}
+
+interface JsonSchema {
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly items?: JsonSchema;
+  readonly secret?: boolean;
+  readonly const?: unknown;
+}
+
+function overlayEnvironment(schema: TObject, tree: Tree, source: ConfigurationSource, faults: Fault[]): Tree {
+  const result = structuredClone(tree);
+  const known = new Set<string>();
+  for (const leaf of leaves(schema as JsonSchema, [])) {
+    const name = source.environmentPrefix + leaf.path.map(upperSnake).join("_");
+    known.add(name);
+    const text = source.environment[name];
+    if (text !== undefined) setAt(result, leaf.path, fromText(text, leaf.schemas));
+  }
+  for (const name of Object.keys(source.environment)) {
+    if (name.startsWith(source.environmentPrefix) && !known.has(name)) {
+      faults.push({
+        path: name,
+        value: "(set)",
+        expected: `the name of a setting: ${source.environmentPrefix} and its path, ${[...known].slice(0, 3).join(", ")}, ...`,
+      });
+    }
+  }
+  return result;
+}
+
+interface Leaf {
+  readonly path: readonly string[];
+  readonly schemas: JsonSchema[];
+}
+
+/** Leaves of the schema; alternatives of a union are walked together, so that every field of each can be set. */
+function leaves(schema: JsonSchema, path: readonly string[]): readonly Leaf[] {
+  const found = new Map<string, Leaf>();
+  const walk = (node: JsonSchema, at: readonly string[]): void => {
+    for (const alternative of node.anyOf ?? []) walk(alternative, at);
+    if (node.properties !== undefined) {
+      for (const [name, child] of Object.entries(node.properties)) walk(child, [...at, name]);
+    } else if (node.anyOf === undefined) {
+      const key = at.join(".");
+      const leaf = found.get(key) ?? { path: at, schemas: [] };
+      leaf.schemas.push(node);
+      found.set(key, leaf);
+    }
+  };
+  walk(schema, path);
+  return [...found.values()];
+}
+
+function upperSnake(name: string): string {
+  return name.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase();
+}
+
+/** What does not convert is left as text, so that validation names it with its path and what would be right. */
+function fromText(text: string, schemas: readonly JsonSchema[]): unknown {
+  const types = new Set(schemas.map((schema) => schema.type ?? typeof schema.const));
+  if (types.has("array")) return text === "" ? [] : text.split(",").map((part) => part.trim());
+  if ((types.has("integer") || types.has("number")) && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (types.has("boolean") && (text === "true" || text === "false")) return text === "true";
+  if (types.has("null") && (text === "null" || text === "")) return null;
+  return text;
+}
+
+function setAt(tree: Tree, path: readonly string[], value: unknown): void {
+  let node = tree;
+  for (const name of path.slice(0, -1)) {
+    const child = node[name];
+    const next: Tree = typeof child === "object" && child !== null ? (child as Tree) : {};
+    node[name] = next;
+    node = next;
+  }
+  const last = path.at(-1);
+  if (last !== undefined) node[last] = value;
+}
+
+/** A copy fit for printing: secrets masked. */
+export function maskSecrets(schema: TObject, value: unknown): unknown {
+  const mask = (node: JsonSchema, at: unknown): unknown => {
+    const alternatives = [node, ...(node.anyOf ?? [])];
+    if (alternatives.some((alternative) => alternative.secret === true)) return at === undefined ? at : "(secret)";
+    if (typeof at === "string") return at.replace(/(\/\/[^/\s:@]*:)[^@/\s]+@/g, "$1(secret)@");
+    if (typeof at !== "object" || at === null || Array.isArray(at)) return at;
+    const properties = Object.assign({}, ...alternatives.map((alternative) => alternative.properties ?? {})) as Record<string, JsonSchema>;
+    return Object.fromEntries(Object.entries(at).map(([name, child]) => [name, mask(properties[name] ?? {}, child)]));
+  };
+  return mask(schema as JsonSchema, value);
+}
