@@ -39,10 +39,25 @@ export function loadConfiguration<Schema extends TObject>(schema: Schema, source
 /** Validates a value already in memory (it is copied, then completed with the schema's defaults). */
 export function validateConfiguration<Schema extends TObject>(schema: Schema, value: unknown): Configured<Static<Schema>> {
   const ajv = new Ajv({ allErrors: true, verbose: true, useDefaults: true, strict: false });
-  const validate = ajv.compile<Static<Schema>>(schema);
   const copy: unknown = structuredClone(value);
+  const validate = ajv.compile<Static<Schema>>(chooseKinds(schema as JsonSchema, copy));
   if (validate(copy)) return { kind: "configuration", value: copy };
   return { kind: "faults", faults: faultsFromSchemaErrors(validate.errors ?? []) };
+}
+
+/** Replaces each union of objects that differ in `kind` by the one that `value` names: its defaults then apply, and a fault is told of
+ *  that one only. An unknown kind leaves nothing but the list of known ones. */
+function chooseKinds(schema: JsonSchema, value: unknown): JsonSchema {
+  const tree = typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Tree) : {};
+  const kinds = schema.anyOf?.map((alternative) => alternative.properties?.["kind"]?.const);
+  if (schema.anyOf !== undefined && kinds?.every((kind) => typeof kind === "string")) {
+    const chosen = schema.anyOf[kinds.indexOf(tree["kind"])];
+    if (chosen !== undefined) return chooseKinds(chosen, value);
+    return { type: "object", properties: { kind: { enum: kinds } }, required: ["kind"] };
+  }
+  if (schema.properties === undefined) return schema;
+  const properties = Object.entries(schema.properties).map(([name, child]) => [name, chooseKinds(child, tree[name])]);
+  return { ...schema, properties: Object.fromEntries(properties) };
 }
 
 type Tree = Record<string, unknown>;
@@ -74,6 +89,8 @@ interface JsonSchema {
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly anyOf?: readonly JsonSchema[];
   readonly items?: JsonSchema;
+  readonly required?: readonly string[];
+  readonly enum?: readonly unknown[];
   readonly secret?: boolean;
   readonly const?: unknown;
 }
@@ -129,7 +146,10 @@ function upperSnake(name: string): string {
 /** What does not convert is left as text, so that validation names it with its path and what would be right. */
 function fromText(text: string, schemas: readonly JsonSchema[]): unknown {
   const types = new Set(schemas.map((schema) => schema.type ?? typeof schema.const));
-  if (types.has("array")) return text === "" ? [] : text.split(",").map((part) => part.trim());
+  if (types.has("array")) {
+    const elements = schemas.flatMap((schema) => (schema.items === undefined ? [] : [schema.items]));
+    return text === "" ? [] : text.split(",").map((part) => fromText(part.trim(), elements));
+  }
   if ((types.has("integer") || types.has("number")) && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
   if (types.has("boolean") && (text === "true" || text === "false")) return text === "true";
   if (types.has("null") && (text === "null" || text === "")) return null;
