@@ -11,6 +11,8 @@ export const limits = {
   clientFrameBytesCut: 128 * 1024,
   ackIdsMax: 1000,
   tokenBytesMax: 8 * 1024,
+  /** How far another machine's clock may be ahead: for `nbf` and `iat`. `exp` has no leeway, a connection is closed at it. */
+  tokenLeewaySeconds: 5,
   framesPerPostMax: 100,
   clientMessagesPerSecond: 50,
   clientMessageBurst: 100,
@@ -20,6 +22,13 @@ export const limits = {
   // connecting
   authFirstMessageMs: 5_000,
   handshakeHeadersMs: 12_000,
+  /** Tokens of the handshake bucket kept for holders of a valid resume, as a share of its burst and on top of it. */
+  handshakeReserveShare: 0.25,
+  handshakeRetryMinMs: 200,
+  handshakeRetryMaxMs: 60_000,
+  /** Sent by a client between its authentication and hello; processed after hello. More closes with 4429. */
+  framesBeforeHelloMax: 16,
+  bytesBeforeHelloMax: 64 * 1024,
   queryTokenLifetimeSecondsDefault: 300,
   /** Told to the client by `auth_expiring` this long before `exp`. */
   authExpiringNoticeMs: 60_000,
@@ -27,10 +36,24 @@ export const limits = {
   registrationQueueMax: 200_000,
   registrationTimeoutMs: 5_000,
 
+  // keys of token issuers
+  jwksBytesMax: 1024 * 1024,
+  jwksKeysMax: 100,
+  jwksTimeoutMs: 5_000,
+  /** A key set older than this is fetched again, in the background. */
+  jwksMaxAgeMs: 10 * 60_000,
+  /** At least this long between two fetches, whatever key ids tokens name. */
+  jwksCooldownMs: 30_000,
+  jwksRetryMs: 5_000,
+  /** How long the last good key set serves while its issuer is away. */
+  jwksStaleMs: 24 * 3600_000,
+
   // heartbeat
   heartbeatIntervalMs: 30_000,
   heartbeatTimeoutMs: 90_000,
   heartbeatSlots: 30,
+  /** Of a wheel for an interval under 10 s. */
+  heartbeatSlotsMin: 10,
 
   // publishing
   dataBytesMax: 32 * 1024,
@@ -86,8 +109,19 @@ export const limits = {
   drainQuietMs: 5_000,
   drainCordonMs: 30_000,
   drainSliceMs: 100,
+  /** The window that never holds more than a second's grant: a slice longer than the invariant's 1,000 ms, so that what a busy loop or
+   *  the network pushes together by up to a slice still keeps the budget. */
+  drainWindowMs: 1_100,
   grantRenewMs: 30_000,
   supersededCloseMs: 10_000,
+
+  // gateway to router
+  batchMs: 20,
+  batchItemsMax: 1000,
+  /** Acks or events waiting in a worker while no router answers. */
+  batchQueueMax: 50_000,
+  syncRetryMs: 2_000,
+  gapsPerSecond: 500,
 
   // client schedule
   reconnectDelaysMs: [0, 1_000, 2_000, 5_000, 10_000, 30_000],
