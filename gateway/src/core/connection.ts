@@ -1,19 +1,31 @@
-import type { AckState, CloseName, Cursor, NotificationId } from "@pushfleet/protocol";
+import {
+  type AckState,
+  type CloseName,
+  type Cursor,
+  closeCodes,
+  closeReason,
+  limits,
+  type NotificationId,
+  tryAgainReason,
+} from "@pushfleet/protocol";
 import type { OpenConnection } from "./open-connection.js";
+import type { TokenVia, Verdict } from "./token.js";
 
-/** What the shell is to do, in order. A connection's core decides, the shell does, and tells the outcome by the method named here. */
+/** What the shell is to do, in order. A connection's core decides, the shell does, and tells the outcome by the method named here, on
+ *  whichever core the connection then has. An effect that may be answered at once stands behind those it must not undo. */
 export type Effect =
   /** Give the socket this frame (text), through the outbox when the socket is slow. */
   | { readonly kind: "send"; readonly frame: string }
-  /** The complete `sync_batch` frame as the router made it: bytes, not parsed. Never dropped. */
+  /** The complete `sync_batch` frame as the router made it: bytes, not parsed. Never dropped. Call `onOutboxEmpty` right after it when the
+   *  socket took it at once, otherwise when the outbox has emptied. */
   | { readonly kind: "send_sync"; readonly frame: Uint8Array }
   /** End the connection with `closeCodes[name]`; `reason` fits a close frame. Nothing follows. */
   | { readonly kind: "close"; readonly name: CloseName; readonly reason: string }
   /** → `onVerdict` */
-  | { readonly kind: "authenticate"; readonly token: string; readonly via: "query" | "header" | "message" }
+  | { readonly kind: "authenticate"; readonly token: string; readonly via: TokenVia }
   /** Put (or put again, with its fence) the connection into the registry → `onRegistered`. */
   | { readonly kind: "register" }
-  /** From now on this is the connection: send hello, count it as open, deliver to it. */
+  /** From now on this is the connection: send hello, count it as open, deliver to it. The effects behind it are its own. */
   | { readonly kind: "open"; readonly connection: OpenConnection; readonly registered: boolean }
   /** To a router, batched. */
   | { readonly kind: "acknowledge"; readonly notificationIds: readonly NotificationId[]; readonly state: AckState }
@@ -28,7 +40,8 @@ export type Effect =
 
 export type Effects = readonly Effect[];
 
-/** What became of a registration: a `Registered` of the registry fits. `restored`: the entry was found missing or wrong. */
+/** What became of a registration: a `Registered` of the registry fits. `restored`: the entry had been missing or wrong, or the worker's
+ *  lease had lapsed: deliveries may have gone astray. */
 export type RegistrationOutcome =
   | { readonly kind: "registered"; readonly restored: boolean }
   | { readonly kind: "superseded" }
@@ -43,3 +56,23 @@ export type SyncOutcome =
 
 /** Turns a text message into text. The socket has checked that it is UTF-8. */
 export type DecodeText = (message: ArrayBuffer) => string;
+
+export const noEffects: Effects = [];
+
+/** One effect that is a close; `reason` as `closeCodes` has it unless another says more. */
+export function closeWith(name: CloseName, reason: string = closeCodes[name].reason): Effects {
+  return [{ kind: "close", name, reason: closeReason(reason) }];
+}
+
+/** Closes for what may not be parsed at all: binary, or larger than `limits.clientFrameBytesMax`. */
+export function refuseUnparsed(message: ArrayBuffer, isBinary: boolean): Effects | undefined {
+  if (isBinary) return closeWith("unsupportedData");
+  return message.byteLength > limits.clientFrameBytesMax ? closeWith("messageTooBig") : undefined;
+}
+
+/** What follows a verdict that is not an acceptance. */
+export function closeUnaccepted(verdict: Exclude<Verdict, { readonly kind: "accepted" }>): Effects {
+  return verdict.kind === "rejected"
+    ? closeWith("unauthenticated", verdict.reason)
+    : closeWith("tryAgainLater", tryAgainReason(verdict.retryAfterMs));
+}

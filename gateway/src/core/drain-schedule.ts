@@ -1,3 +1,5 @@
+import { limits } from "@pushfleet/protocol";
+
 /** What an operator (or the supervisor, a share of it) lets this gateway move. All times of this file are ms on one clock, best a monotonic
  *  one: the shell converts `Grant.deadline_ms`. */
 export interface DrainGrant {
@@ -70,18 +72,143 @@ export interface DrainStep {
   readonly paused: boolean;
 }
 
-export declare const servingDrain: DrainState;
+export const servingDrain: DrainState = {
+  phase: "serving",
+  epoch: 0,
+  cordonedAtMs: undefined,
+  grant: undefined,
+  renewedAtMs: 0,
+  own: undefined,
+  credit: 0,
+  steppedAtMs: 0,
+  moved: [],
+};
+
 /** Whether new upgrades are refused with 1013. */
-export declare function isCordoned(state: DrainState): boolean;
+export function isCordoned(state: DrainState): boolean {
+  return state.phase !== "serving";
+}
+
 /** Starts, renews or takes over; refuses a lower epoch or numbers that make no sense. Answers `Gateway.Drain`. */
-export declare function applyGrant(
-  state: DrainState,
-  grant: DrainGrant,
-  nowMs: number,
-): { readonly state: DrainState; readonly reply: GrantReply };
-/** Back to serving; refused for a lower epoch and once the process is stopping. Answers `Gateway.AbortDrain`. */
-export declare function abortDrain(state: DrainState, epoch: number): { readonly state: DrainState; readonly reply: GrantReply };
+export function applyGrant(state: DrainState, grant: DrainGrant, nowMs: number): Granted {
+  if (grant.epoch < state.epoch) return refused(state, `epoch ${grant.epoch} is over, ${state.epoch} was seen`);
+  if (!isSensible(grant)) return refused(state, "expected finite numbers, a rate and a grace of at least 0 and a whole epoch");
+  const accepted: DrainState = { ...cordon(state, nowMs), epoch: grant.epoch, grant, renewedAtMs: nowMs };
+  return { state: accepted, reply: { accepted: true, epoch: grant.epoch, message: "" } };
+}
+
+/** Back to serving; refused for a lower epoch and once the process is stopping. Answers `Gateway.AbortDrain`. The moves made count on. */
+export function abortDrain(state: DrainState, epoch: number): Granted {
+  if (!(epoch >= state.epoch)) return refused(state, `epoch ${epoch} is over, ${state.epoch} was seen`);
+  if (state.own !== undefined) return refused({ ...state, epoch }, "stopping");
+  return {
+    state: { ...servingDrain, epoch, moved: state.moved, steppedAtMs: state.steppedAtMs },
+    reply: { accepted: true, epoch, message: "" },
+  };
+}
+
 /** SIGTERM: cordons; a grant in force still sets the pace. */
-export declare function startOwnDrain(state: DrainState, own: OwnDrain, nowMs: number): DrainState;
+export function startOwnDrain(state: DrainState, own: OwnDrain, nowMs: number): DrainState {
+  return { ...cordon(state, nowMs), own };
+}
+
 /** What to do now; call it every `limits.drainSliceMs` unless serving, and do it at once. */
-export declare function stepDrain(state: DrainState, nowMs: number, observed: DrainObservation): DrainStep;
+export function stepDrain(state: DrainState, nowMs: number, observed: DrainObservation): DrainStep {
+  const perSecond = rateInForce(state, nowMs, observed);
+  const phase = nextPhase(state, nowMs, observed);
+  const closeRest = state.own !== undefined && nowMs >= state.own.deadlineMs && observed.open > 0;
+  const stragglerGraceMs = (isGrantFresh(state, nowMs) ? state.grant : (state.own ?? state.grant))?.stragglerGraceMs ?? 0;
+  const paused = state.own === undefined && (state.grant?.perSecond ?? 0) > 0 && !isGrantFresh(state, nowMs);
+  const common = { closeRest, perSecond, stragglerGraceMs, paused };
+  if (phase !== "draining" || perSecond === 0) {
+    const idle: DrainState = { ...state, phase, credit: 0, steppedAtMs: nowMs };
+    return { ...common, state: idle, reconnects: 0, closes: 0 };
+  }
+  // A timer that fires early must not lose its slice, nor make another one.
+  if (state.phase === "draining" && nowMs - state.steppedAtMs < limits.drainSliceMs / 2)
+    return { ...common, state, reconnects: 0, closes: 0 };
+  const credit = accrue(state, perSecond, nowMs);
+  const allowed = Math.min(Math.floor(credit), sliceMoves(perSecond), windowMoves(state, perSecond, nowMs));
+  const closes = Math.max(0, Math.min(allowed, observed.stragglers));
+  const reconnects = Math.max(0, Math.min(allowed - closes, observed.unasked));
+  const count = closes + reconnects;
+  const recent = state.moved.filter((move) => move.atMs >= nowMs - windowMs(perSecond));
+  const moved = count === 0 ? recent : [...recent, { atMs: nowMs, count }];
+  return { ...common, state: { ...state, phase, credit: credit - count, steppedAtMs: nowMs, moved }, reconnects, closes };
+}
+
+export interface Granted {
+  readonly state: DrainState;
+  readonly reply: GrantReply;
+}
+
+function refused(state: DrainState, message: string): Granted {
+  return { state, reply: { accepted: false, epoch: state.epoch, message } };
+}
+
+function isSensible(grant: DrainGrant): boolean {
+  const numbers = [grant.perSecond, grant.deadlineMs, grant.stragglerGraceMs];
+  return numbers.every(Number.isFinite) && grant.perSecond >= 0 && grant.stragglerGraceMs >= 0 && Number.isSafeInteger(grant.epoch);
+}
+
+function cordon(state: DrainState, nowMs: number): DrainState {
+  return state.phase === "serving" ? { ...state, phase: "cordoned", cordonedAtMs: nowMs, steppedAtMs: nowMs, credit: 0 } : state;
+}
+
+function isGrantFresh(state: DrainState, nowMs: number): boolean {
+  return state.grant !== undefined && state.grant.perSecond > 0 && nowMs - state.renewedAtMs < limits.grantRenewMs;
+}
+
+function rateInForce(state: DrainState, nowMs: number, observed: DrainObservation): number {
+  if (isGrantFresh(state, nowMs)) return state.grant?.perSecond ?? 0;
+  return state.own === undefined ? 0 : Math.max(state.own.perSecond, neededRate(state.own, nowMs, observed));
+}
+
+/** What leaves the last ones asked their grace before the deadline, or half of the time left where the grace is longer. */
+function neededRate(own: OwnDrain, nowMs: number, observed: DrainObservation): number {
+  const leftMs = Math.max(0, own.deadlineMs - nowMs);
+  const askingMs = Math.max(1000, leftMs - Math.min(own.stragglerGraceMs, leftMs / 2));
+  return ((observed.unasked + observed.stragglers) * limits.drainWindowMs) / askingMs;
+}
+
+function nextPhase(state: DrainState, nowMs: number, observed: DrainObservation): DrainPhase {
+  const mayMove = state.own !== undefined || (state.grant?.perSecond ?? 0) > 0;
+  if (state.cordonedAtMs === undefined) return "serving";
+  if (!mayMove) return "cordoned";
+  if (observed.open === 0) return "drained";
+  if (state.phase === "draining" || state.phase === "drained") return "draining";
+  return nowMs >= beginsAtMs(state, state.cordonedAtMs, observed) ? "draining" : "cordoned";
+}
+
+/** While the balancer still sends clients here, the moved ones would come back. A process that is to stop waits no longer than a quarter
+ *  of its time. */
+function beginsAtMs(state: DrainState, cordonedAtMs: number, observed: DrainObservation): number {
+  const quietAtMs = Math.max(cordonedAtMs, observed.lastHandshakeMs ?? cordonedAtMs) + limits.drainQuietMs;
+  const latestMs = cordonedAtMs + limits.drainCordonMs;
+  const ownLatestMs = state.own === undefined ? latestMs : cordonedAtMs + (state.own.deadlineMs - cordonedAtMs) / 4;
+  return Math.min(quietAtMs, latestMs, ownLatestMs);
+}
+
+/** A pause saves nothing up: at most one and a half slices are owed, for timers that are late. */
+function accrue(state: DrainState, perSecond: number, nowMs: number): number {
+  const earned = (perSecond * Math.max(0, nowMs - state.steppedAtMs)) / 1000;
+  const most = Math.max(1, (perSecond * limits.drainSliceMs * 1.5) / 1000);
+  return Math.min(state.phase === "draining" ? state.credit + earned : 0, most);
+}
+
+function sliceMoves(perSecond: number): number {
+  return Math.ceil((perSecond * limits.drainSliceMs) / 1000);
+}
+
+/** Below one a second a move stands alone in a longer window. */
+function windowMs(perSecond: number): number {
+  return perSecond >= 1 ? limits.drainWindowMs : Math.max(limits.drainWindowMs, 1000 / perSecond);
+}
+
+/** How many more fit into the window that ends now (invariant I3), whatever rates it has seen. */
+function windowMoves(state: DrainState, perSecond: number, nowMs: number): number {
+  const sinceMs = nowMs - windowMs(perSecond);
+  let count = 0;
+  for (const move of state.moved) if (move.atMs >= sinceMs) count += move.count;
+  return Math.max(0, Math.max(1, Math.floor(perSecond)) - count);
+}
