@@ -104,6 +104,23 @@ export const limits = {
   freshConnectionMs: 1_000,
   leaseCacheMs: 1_000,
   devicesPerUserMax: 1000,
+  /** Beyond it a user's single revocations become one of everything issued until then. */
+  revocationsPerUserMax: 100,
+  /** The memory registry drops entries without a lease this often. */
+  registrySweepMs: 60_000,
+  /** Redis did not answer a pipeline for this long: its outcome is `unavailable`, the connection is made anew. */
+  registryTimeoutMs: 2_000,
+  registryStartMs: 10_000,
+  registryReconnectMsMax: 2_000,
+  registryPipelineCommandsMax: 1000,
+  registryPipelinesInFlightMax: 16,
+  /** Waiting for a pipeline: every registration a worker may queue, and its unregistrations. */
+  registryCommandsQueuedMax: 300_000,
+  /** Unregistrations that Redis has not confirmed, kept to be repeated: more than a worker has connections. */
+  unregistrationRetriesMax: 100_000,
+  registryConflictRoundsMax: 4,
+  registryPurgesPerLookUpMax: 1000,
+  leaseCacheEntriesMax: 10_000,
 
   // drain
   drainQuietMs: 5_000,
