@@ -39,6 +39,8 @@ export const limits = {
   // keys of token issuers
   jwksBytesMax: 1024 * 1024,
   jwksKeysMax: 100,
+  /** Keys tried for one token that does not say which (no `kid`). */
+  jwksKeysTriedMax: 8,
   jwksTimeoutMs: 5_000,
   /** A key set older than this is fetched again, in the background. */
   jwksMaxAgeMs: 10 * 60_000,
