@@ -1,1 +1,2 @@
+export * from "./memory-registry.js";
 export * from "./registry.js";

@@ -106,7 +106,8 @@ export interface Registry {
   readLease(
     incarnation: Incarnation,
   ): Promise<{ readonly kind: "lease"; readonly lease: Lease | undefined } | { readonly kind: "unavailable"; readonly cause: Error }>;
-  revoke(revocation: Revocation): Promise<void>;
+  /** `unavailable`: it is not stored, whoever asked for it must be told or ask again. */
+  revoke(revocation: Revocation): Promise<"revoked" | "unavailable">;
   /** `listener` is called after every reconnect or change of master: workers then re-register everything. Returns the way to stop it. */
   onReconnected(listener: () => void): () => void;
   stop(): Promise<void>;
