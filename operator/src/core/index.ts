@@ -1,6 +1,11 @@
+export * from "./accept-grant.js";
 export * from "./fleet-spec.js";
 export * from "./grant-annotation.js";
+export * from "./plan.js";
 export * from "./pod-name.js";
+export { isPastDeadline } from "./removal.js";
 export * from "./revision.js";
 export * from "./settings.js";
+export { describeNext } from "./status.js";
+export { describeStep } from "./steps.js";
 export * from "./types.js";

@@ -165,8 +165,9 @@ export type PurposeReason = "none" | "scaleDown" | "rollout" | "leaving" | "pool
 export interface AcceptedGrant {
   readonly epoch: number;
   readonly serial: number;
-  /** When the reply was received; `renewDrain` refreshes it. Operator's clock. */
+  /** When it was accepted for the first time, and the last time. Operator's clock, when the reply was received. */
   readonly atMs: number;
+  readonly renewedAtMs: number;
 }
 
 export type PodState = "Pending" | "Warming" | "Serving" | "Cordoned" | "Draining" | "Drained" | "Terminating";
@@ -197,7 +198,7 @@ export type Action =
   /** Write the annotation. */
   | ({ readonly kind: "writeGrant"; readonly grant: PodGrant; readonly why: string } & PodReference)
   /** Tell the gateway. cordon, startDrain, renewDrain: `Drain(grant)`; uncordon, abortDrain: `AbortDrain(epoch)`. On acceptance the world
-   *  remembers `accepted = {epoch, serial, now}`; a refusal or an unknown outcome changes nothing it remembers. */
+   *  remembers `accepted` (accept-grant.ts); a refusal or an unknown outcome changes nothing it remembers. */
   | ({
       readonly kind: "cordon" | "startDrain" | "renewDrain" | "uncordon" | "abortDrain";
       readonly grant: PodGrant;
@@ -334,10 +335,13 @@ export interface PodMemory {
   /** It has been ready once, or was so when first seen. */
   readonly wasReady: boolean;
   readonly drainedSinceMs?: number | undefined;
+  /** Its end has been noticed. */
+  readonly gone: boolean;
 }
 
 export interface PoolMemory {
-  readonly target: number;
+  /** The autoscaler's last decision; absent for a pool that is new or whose memory was lost. */
+  readonly target?: number | undefined;
   /** Pods (uid) being drained for which `target` was lowered already. */
   readonly shrinking: readonly string[];
   /** Averages a second; net arrivals do not count resumed connections and may be negative. */

@@ -1,0 +1,118 @@
+import type { Context } from "./context.js";
+import { connectionsOf } from "./context.js";
+import { arrivalsUntilReady, podCapacityShare } from "./headroom.js";
+import type { PodView } from "./pod-view.js";
+import { handshakeUtilisation } from "./scaling-input.js";
+import { leastLoaded } from "./victim.js";
+
+/** Replacing pods that must leave: an older revision, a node that goes, a pool that was removed. First there is something better to connect
+ *  to, then the old pods take no new connections, then one after the other is drained. Cordoning them all at once, rather than the victim
+ *  only, is what keeps clients from being moved from old pod to old pod (1.6 moves a client otherwise, DESIGN §7). */
+export interface Replacement {
+  /** Pods to create now. */
+  readonly create: number;
+  /** Whether the old pods are kept from taking connections. */
+  readonly cordonOld: boolean;
+  /** The old pod to drain next, if there is room for its clients. */
+  readonly victim: PodView | undefined;
+  /** One sentence on where it stands. */
+  readonly why: string;
+  /** What it waits for, if it does. */
+  readonly blockedBy: string | undefined;
+}
+
+export interface ReplacementInput {
+  readonly target: number;
+  readonly maxSurge: number;
+  /** Kept pods that may stay. */
+  readonly current: readonly PodView[];
+  /** Kept pods that must leave; at least one. */
+  readonly old: readonly PodView[];
+  readonly draining: readonly PodView[];
+  /** Where clients can go: pods of `current`, or of the other pools for a pool that was removed. */
+  readonly refuge: readonly PodView[];
+  readonly podCapacity: number;
+  readonly netArrivalsPerSecond: number;
+  readonly handshakesPerSecond: number;
+  readonly timeToReadyMs: number;
+}
+
+export function replaceOld(context: Context, input: ReplacementInput): Replacement {
+  const { old, current, draining } = input;
+  const create = surgeToCreate(input);
+  const victim = leastLoaded(old.map((view) => ({ view, name: view.pod.name, connections: view.connections })))?.view;
+  const refuge = input.refuge.filter((view) => view.accepting && isSoaked(context, view, old));
+  const room = roomFor(context, input, refuge);
+  const cordoned = old.every((view) => view.pod.grant?.purpose === "cordon");
+  const fits = victim !== undefined && room.spare >= victim.connections && room.handshakes;
+  const cordonOld = cordoned ? room.spare >= 0 && room.handshakes : fits;
+  const why = `replacing ${old.length + draining.length} pods (${describeOld(old)}), ${current.filter((view) => view.accepting).length} of ${input.target} new ones serve`;
+  if (fits) return { create, cordonOld, victim: cordoned ? victim : undefined, why, blockedBy: undefined };
+  return { create, cordonOld, victim: undefined, why, blockedBy: whatIsMissing(context, input, refuge, victim, room) };
+}
+
+/** Up to `maxSurge` pods above the target, draining ones counted; those that are plainly missing are never held back by it. */
+function surgeToCreate({ target, maxSurge, current, old, draining }: ReplacementInput): number {
+  const missing = target - current.length - old.length;
+  const surge = target + Math.max(1, maxSurge) - current.length - old.length - draining.length;
+  return target === 0 ? 0 : Math.max(0, missing, Math.min(target - current.length, surge));
+}
+
+/** A new revision has to prove itself; a pod of the revision that always served does not. */
+function isSoaked({ spec, nowMs }: Context, view: PodView, old: readonly PodView[]): boolean {
+  if (!old.some((one) => one.mustLeave === "rollout")) return true;
+  const { acceptingSinceMs } = view.memory;
+  return acceptingSinceMs !== undefined && nowMs - acceptingSinceMs >= spec.rollout.soakMs;
+}
+
+interface Room {
+  /** Slots of the refuge beyond arrivals and what is being drained already; negative when even those do not fit. */
+  readonly spare: number;
+  /** It accepts handshakes fast enough for arrivals and the drain. */
+  readonly handshakes: boolean;
+}
+
+function roomFor(context: Context, input: ReplacementInput, refuge: readonly PodView[]): Room {
+  const slots = refuge.reduce((sum, view) => sum + Math.max(0, view.slots - view.connections), 0);
+  const arrivals = Math.max(podCapacityShare(input.podCapacity), arrivalsUntilReady(input.netArrivalsPerSecond, input.timeToReadyMs));
+  const handshakes = handshakeUtilisation * context.spec.handshakesPerSecond * refuge.length;
+  return {
+    spare: slots - arrivals - connectionsOf(input.draining) - context.clientsMissing,
+    handshakes: handshakes >= input.handshakesPerSecond,
+  };
+}
+
+function whatIsMissing(
+  context: Context,
+  input: ReplacementInput,
+  refuge: readonly PodView[],
+  victim: PodView | undefined,
+  room: Room,
+): string {
+  const starting = input.refuge.find((view) => view.starting);
+  if (starting !== undefined) return `${starting.pod.name} is starting`;
+  const soaking = input.refuge.find((view) => view.accepting && !refuge.includes(view));
+  if (soaking !== undefined) {
+    const leftMs = (soaking.memory.acceptingSinceMs ?? context.nowMs) + context.spec.rollout.soakMs - context.nowMs;
+    return `${soaking.pod.name} soaks ${Math.ceil(leftMs / 1000)} s more`;
+  }
+  if (refuge.length === 0) return "no new pod serves yet";
+  if (!room.handshakes) return "new pods could not take the handshakes of arrivals alone";
+  return `new pods have room for ${Math.max(0, room.spare)} connections, ${victim?.pod.name ?? "the next"} has ${victim?.connections ?? 0}`;
+}
+
+function describeOld(old: readonly PodView[]): string {
+  const leaving = old.find((view) => view.pod.leaving !== undefined)?.pod.leaving;
+  if (leaving !== undefined) return leaving;
+  return old.some((view) => view.mustLeave === "poolRemoved") ? "their pool is not in the spec" : "older revision";
+}
+
+/** Whether the rollout should stop itself, given a share of failed reconnects. Few attempts say nothing. */
+export function failsReconnects(
+  failures: { readonly attempted: number; readonly failed: number } | undefined,
+  percentMax: number,
+): boolean {
+  return failures !== undefined && failures.attempted >= attemptsThatCount && failures.failed * 100 > percentMax * failures.attempted;
+}
+
+const attemptsThatCount = 100;
