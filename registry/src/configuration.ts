@@ -1,0 +1,33 @@
+import { assertNever } from "@pushfleet/protocol";
+import { type Clock, type Logger, Strict } from "@pushfleet/service";
+import { type Static, Type } from "@sinclair/typebox";
+import { createMemoryRegistry } from "./memory-registry.js";
+import { createRedisRegistry } from "./redis-registry.js";
+import type { Registry } from "./registry.js";
+
+/** `registry` in the configuration of a gateway and a router: both must name the same. `memory` is for parts that share a process. */
+export const registrySchema = Type.Union([
+  Strict({
+    kind: Type.Literal("redis"),
+    url: Type.String({ pattern: "^rediss?://[^\\s/]+(/\\S*)?$", expected: "redis://[user:password@]host[:port][/database], or rediss://" }),
+    keyPrefix: Type.String({
+      default: "",
+      maxLength: 128,
+      pattern: "^[^{}\\s]*$",
+      expected: "up to 128 characters without braces or spaces",
+    }),
+  }),
+  Strict({ kind: Type.Literal("memory") }),
+]);
+export type RegistryConfig = Static<typeof registrySchema>;
+
+export function createRegistry(config: RegistryConfig, options: { readonly clock: Clock; readonly logger?: Logger | undefined }): Registry {
+  switch (config.kind) {
+    case "redis":
+      return createRedisRegistry({ url: config.url, keyPrefix: config.keyPrefix, ...options });
+    case "memory":
+      return createMemoryRegistry(options);
+    default:
+      return assertNever(config);
+  }
+}
