@@ -38,6 +38,8 @@ export interface DrainState {
   readonly grant: DrainGrant | undefined;
   readonly renewedAtMs: number;
   readonly own: OwnDrain | undefined;
+  /** The rate that the own drain has needed so far: kept while fewer and fewer remain, or the last would never be done. */
+  readonly ownPerSecond: number;
   /** Moves allowed but not made yet, at most a slice and a half's. */
   readonly credit: number;
   readonly steppedAtMs: number;
@@ -79,6 +81,7 @@ export const servingDrain: DrainState = {
   grant: undefined,
   renewedAtMs: 0,
   own: undefined,
+  ownPerSecond: 0,
   credit: 0,
   steppedAtMs: 0,
   moved: [],
@@ -132,9 +135,10 @@ export function stepDrain(state: DrainState, nowMs: number, observed: DrainObser
   const closes = Math.max(0, Math.min(allowed, observed.stragglers));
   const reconnects = Math.max(0, Math.min(allowed - closes, observed.unasked));
   const count = closes + reconnects;
-  const recent = state.moved.filter((move) => move.atMs >= nowMs - windowMs(perSecond));
+  const recent = state.moved.filter((move) => move.atMs > nowMs - windowMs(perSecond));
   const moved = count === 0 ? recent : [...recent, { atMs: nowMs, count }];
-  return { ...common, state: { ...state, phase, credit: credit - count, steppedAtMs: nowMs, moved }, reconnects, closes };
+  const ownPerSecond = state.own !== undefined && !isGrantFresh(state, nowMs) ? perSecond : state.ownPerSecond;
+  return { ...common, state: { ...state, phase, ownPerSecond, credit: credit - count, steppedAtMs: nowMs, moved }, reconnects, closes };
 }
 
 export interface Granted {
@@ -161,7 +165,7 @@ function isGrantFresh(state: DrainState, nowMs: number): boolean {
 
 function rateInForce(state: DrainState, nowMs: number, observed: DrainObservation): number {
   if (isGrantFresh(state, nowMs)) return state.grant?.perSecond ?? 0;
-  return state.own === undefined ? 0 : Math.max(state.own.perSecond, neededRate(state.own, nowMs, observed));
+  return state.own === undefined ? 0 : Math.max(state.own.perSecond, state.ownPerSecond, neededRate(state.own, nowMs, observed));
 }
 
 /** What leaves the last ones asked their grace before the deadline, or half of the time left where the grace is longer. */
@@ -209,6 +213,6 @@ function windowMs(perSecond: number): number {
 function windowMoves(state: DrainState, perSecond: number, nowMs: number): number {
   const sinceMs = nowMs - windowMs(perSecond);
   let count = 0;
-  for (const move of state.moved) if (move.atMs >= sinceMs) count += move.count;
+  for (const move of state.moved) if (move.atMs > sinceMs) count += move.count;
   return Math.max(0, Math.max(1, Math.floor(perSecond)) - count);
 }
