@@ -10,5 +10,6 @@ export * from "./open-connection.js";
 export * from "./outbox.js";
 export * from "./rate-limit.js";
 export * from "./resume.js";
+export * from "./split-rate.js";
 export * from "./token.js";
 export * from "./token-bucket.js";

@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, type webcrypto } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -159,7 +159,7 @@ describe("configuration", () => {
 
 describe("with a key set", () => {
   const algorithms = ["RS256", "PS256", "ES256", "EdDSA"] as const;
-  const keys = new Map<string, { readonly privateKey: CryptoKey; readonly jwk: JWK }>();
+  const keys = new Map<string, { readonly privateKey: webcrypto.CryptoKey; readonly jwk: JWK }>();
   let published: JWK[] = [];
   let requests = 0;
   let status = 200;
