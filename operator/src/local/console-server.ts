@@ -11,9 +11,11 @@ export interface ConsoleSource {
   readonly fleet: () => unknown;
   readonly events: () => readonly unknown[];
   readonly metrics: () => Promise<string>;
+  /** As `kubectl drain` of the node a gateway is on; false: there is no such gateway. */
+  readonly leave: (gateway: string) => boolean;
 }
 
-/** `GET /api/fleet` (status), `GET /api/events` (the last 100 client events), `GET /metrics`. Loopback only, and only by a loopback
+/** `GET /api/fleet` (status), `GET /api/events` (the last 100 client events), `GET /metrics`, `POST /api/gateways/NAME/leave`. Loopback only, and only by a loopback
  *  name: a page on the internet that resolves to 127.0.0.1 gets 403 (DNS rebinding). */
 export async function startConsoleServer(options: {
   readonly host: string;
@@ -33,6 +35,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
   const host = (request.headers.host ?? "").replace(/:\d+$/, "");
   if (!isLoopback(host))
     return json(response, 403, { error: { code: "forbidden", message: `Host ${host} is not this machine's loopback` } });
+  if (request.headers.origin !== undefined)
+    return json(response, 403, { error: { code: "forbidden", message: "not for web pages of other origins" } });
+  const leaving = /^\/api\/gateways\/([a-z0-9-]+)\/leave$/.exec(request.url ?? "")?.[1];
+  if (leaving !== undefined && request.method === "POST") return leave(response, source, leaving);
   if (request.method !== "GET") return json(response, 405, { error: { code: "method_not_allowed", message: "expected GET" } });
   switch (request.url?.split("?")[0]) {
     case "/api/fleet":
@@ -45,6 +51,11 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     default:
       return json(response, 404, { error: { code: "not_found", message: "expected /api/fleet, /api/events or /metrics" } });
   }
+}
+
+function leave(response: ServerResponse, source: ConsoleSource, gateway: string): void {
+  if (source.leave(gateway)) json(response, 202, { gateway, message: "it is replaced, then drained" });
+  else json(response, 404, { error: { code: "not_found", message: `no gateway ${gateway}, expected a name of GET /api/fleet` } });
 }
 
 function json(response: ServerResponse, status: number, body: unknown): void {
