@@ -8,6 +8,6 @@ if [ "$out/delivery.d.ts" -nt protocol/delivery.proto ] && [ "$out/delivery.d.ts
 mkdir -p "$out"
 node_modules/.bin/pbjs -t static-module -w es6 --es6 --no-verify --no-convert --no-create --no-delimited --no-service --force-number \
   -o "$out/delivery.js" protocol/delivery.proto
-sed -i 's#"protobufjs/minimal"#"protobufjs/minimal.js"#' "$out/delivery.js"
+sed -i 's#import \* as $protobuf from "protobufjs/minimal"#import $protobuf from "protobufjs/minimal.js"#' "$out/delivery.js"
 node_modules/.bin/pbts -o "$out/delivery.d.ts" "$out/delivery.js"
 copy

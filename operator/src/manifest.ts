@@ -3,8 +3,7 @@ import { faultsFromSchemaErrors, nearestName } from "@pushfleet/service";
 import { Ajv, type ValidateFunction } from "ajv";
 import { parseAllDocuments } from "yaml";
 import { type FleetSpec, fleetSpec, revisionOf } from "./core/index.js";
-import { pushGatewaySpecSchema } from "./generated/push-gateway-schema.js";
-import type { PushGatewaySpec } from "./generated/push-gateway.js";
+import { type PushGatewaySpec, pushGatewaySchema } from "./generated/push-gateway.js";
 
 /** A PushGateway as written, checked against the schema of crds/pushgateway.yaml and completed with its defaults. */
 export interface Manifest {
@@ -61,7 +60,7 @@ let compiled: ValidateFunction | undefined;
 
 function specValidator(): ValidateFunction {
   compiled ??= new Ajv({ allErrors: true, verbose: true, useDefaults: true, strict: false, validateFormats: false }).compile(
-    closed(pushGatewaySpecSchema) as object,
+    closed((pushGatewaySchema["properties"] as Readonly<Record<string, unknown>>)["spec"]) as object,
   );
   return compiled;
 }
@@ -78,10 +77,10 @@ function closed(schema: unknown): unknown {
 /** The planner's view. A pool's revision moves with what its gateways are made of, not with how many there are. */
 export function toFleetSpec(manifest: Manifest): FleetSpec {
   const { spec } = manifest;
-  const gateway = spec.gateway ?? {};
+  const { gateway, autoscaling, drain, rollout } = spec;
   return fleetSpec({
     name: manifest.name,
-    pools: (spec.pools ?? []).map((pool) => ({
+    pools: spec.pools.map((pool) => ({
       name: pool.name,
       revision: revisionOf({ gateway, tuning: pool.tuning, hardConnections: pool.hardConnections }),
       minReplicas: pool.minReplicas,
@@ -89,25 +88,21 @@ export function toFleetSpec(manifest: Manifest): FleetSpec {
       softConnections: pool.softConnections,
       hardConnections: pool.hardConnections,
     })),
-    handshakesPerSecond: gateway.limits?.handshakesPerSecond,
-    autoscaling: { mode: spec.autoscaling?.mode, stabilizationMs: toMs(spec.autoscaling?.stabilizationSeconds) },
+    handshakesPerSecond: gateway.limits.handshakesPerSecond,
+    autoscaling: { mode: autoscaling.mode, stabilizationMs: autoscaling.stabilizationSeconds * 1000 },
     drain: {
-      reconnectsPerSecond: spec.drain?.reconnectsPerSecond,
-      deadlineMs: toMs(spec.drain?.deadlineSeconds),
-      stragglerGraceMs: toMs(spec.drain?.stragglerGraceSeconds),
+      reconnectsPerSecond: drain.reconnectsPerSecond,
+      deadlineMs: drain.deadlineSeconds * 1000,
+      stragglerGraceMs: drain.stragglerGraceSeconds * 1000,
     },
     rollout: {
-      maxSurge: spec.rollout?.maxSurge,
-      soakMs: toMs(spec.rollout?.soakSeconds),
-      maxReconnectFailurePercent: spec.rollout?.maxReconnectFailurePercent,
-      paused: spec.rollout?.paused,
+      maxSurge: rollout.maxSurge,
+      soakMs: rollout.soakSeconds * 1000,
+      maxReconnectFailurePercent: rollout.maxReconnectFailurePercent,
+      paused: rollout.paused,
     },
     dryRun: spec.dryRun,
   });
-}
-
-function toMs(seconds: number | undefined): number | undefined {
-  return seconds === undefined ? undefined : seconds * 1000;
 }
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
