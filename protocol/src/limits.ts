@@ -70,6 +70,12 @@ export const limits = {
   syncReadsPerFrameMax: 1000,
   syncOverlapMs: 60_000,
   storedNotificationsPerUserMax: 10_000,
+  storedReadsPerUserMax: 10_000,
+  syncPageTokenBytesMax: 512,
+  /** What the memory store holds, by its own count (text plus about 300 bytes for each notification or mark); then the oldest go. */
+  memoryStoreBytesMax: 512 * 1024 * 1024,
+  /** Client events kept to look at where there is no Kafka. */
+  recentClientEventsMax: 100,
 
   // delivery
   appendRetryMs: 10_000,
