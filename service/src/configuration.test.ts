@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describeFault } from "@pushfleet/protocol";
 import { Type } from "@sinclair/typebox";
 import { describe, expect, test } from "vitest";
-import { HostPort, loadConfiguration, maskSecrets, Port, Secret, Strict } from "./configuration.js";
+import { HostPort, loadConfiguration, maskSecrets, Port, Secret, Strict, validateConfiguration } from "./configuration.js";
 
 const schema = Strict({
   id: Type.String(),
@@ -121,5 +121,30 @@ describe("loadConfiguration", () => {
       store: { kind: "redis", url: "redis://u:hunter2@h:1" },
     });
     expect(JSON.stringify(masked)).not.toContain("hunter2");
+  });
+});
+
+describe("refinements", () => {
+  const beats = Strict({ interval: Type.Integer(), timeout: Type.Integer(), other: Type.Optional(Type.Integer()) });
+  const refinement = (path: string) => ({
+    path,
+    faults: (value: { interval: number; timeout: number }) =>
+      value.timeout > value.interval ? [] : [{ path: "timeout", value: value.timeout, expected: "more than interval" }],
+  });
+  const described = (value: unknown, path: string) => {
+    const validated = validateConfiguration(beats, value, [refinement(path)]);
+    return validated.kind === "faults" ? validated.faults.map(describeFault) : [];
+  };
+
+  test("stand in the same list as what the schema finds elsewhere", () => {
+    expect(described({ interval: 5, timeout: 5, other: "x" }, "timeout")).toEqual([
+      'other: "x" is not right, expected an integer',
+      "timeout: 5 is not right, expected more than interval",
+    ]);
+  });
+
+  test("are not asked about what has the wrong shape already", () => {
+    expect(described({ interval: 5, timeout: "x" }, "timeout")).toEqual(['timeout: "x" is not right, expected an integer']);
+    expect(described({ interval: 5, timeout: 5, other: "x" }, "")).toHaveLength(1);
   });
 });

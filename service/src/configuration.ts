@@ -17,6 +17,13 @@ export interface ConfigurationSource {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
+/** A rule that a schema cannot state, about the part of a configuration under `path` ("auth", "" for the whole): it is asked only when the
+ *  schema found nothing wrong there, and what it finds stands in the same list. */
+export interface Refinement<T> {
+  readonly path: string;
+  readonly faults: (configuration: T) => readonly Fault[];
+}
+
 /** A string that `--print-config` and faults never show. */
 export const Secret = (options: { readonly minLength?: number } = {}) => Type.String({ minLength: 1, ...options, secret: true });
 export const Port = () => Type.Integer({ minimum: 0, maximum: 65535 });
@@ -26,23 +33,37 @@ export const Strict = <Properties extends Parameters<typeof Type.Object>[0]>(pro
   Type.Object(properties, { additionalProperties: false, ...options });
 
 /** Reads, overlays the environment (it wins), fills in defaults and validates. Reports all faults at once; never throws for a bad file. */
-export function loadConfiguration<Schema extends TObject>(schema: Schema, source: ConfigurationSource): Configured<Static<Schema>> {
+export function loadConfiguration<Schema extends TObject>(
+  schema: Schema,
+  source: ConfigurationSource,
+  refinements: readonly Refinement<Static<Schema>>[] = [],
+): Configured<Static<Schema>> {
   const fromFile = source.file === undefined ? { kind: "value" as const, value: {} } : readYaml(source.file);
   if (fromFile.kind === "faults") return fromFile;
   const faults: Fault[] = [];
   const tree = overlayEnvironment(schema, fromFile.value, source, faults);
-  const validated = validateConfiguration(schema, tree);
+  const validated = validateConfiguration(schema, tree, refinements);
   const all = [...faults, ...(validated.kind === "faults" ? validated.faults : [])];
   return all.length > 0 ? { kind: "faults", faults: all } : validated;
 }
 
 /** Validates a value already in memory (it is copied, then completed with the schema's defaults). */
-export function validateConfiguration<Schema extends TObject>(schema: Schema, value: unknown): Configured<Static<Schema>> {
+export function validateConfiguration<Schema extends TObject>(
+  schema: Schema,
+  value: unknown,
+  refinements: readonly Refinement<Static<Schema>>[] = [],
+): Configured<Static<Schema>> {
   const ajv = new Ajv({ allErrors: true, verbose: true, useDefaults: true, strict: false });
   const copy: unknown = structuredClone(value);
   const validate = ajv.compile<Static<Schema>>(chooseKinds(schema as JsonSchema, copy));
-  if (validate(copy)) return { kind: "configuration", value: copy };
-  return { kind: "faults", faults: faultsFromSchemaErrors(validate.errors ?? []) };
+  const faults: Fault[] = validate(copy) ? [] : [...faultsFromSchemaErrors(validate.errors ?? [])];
+  const refined = refinements.filter(({ path }) => !faults.some((fault) => isUnder(fault.path, path)));
+  faults.push(...refined.flatMap((refinement) => refinement.faults(copy as Static<Schema>)));
+  return faults.length === 0 ? { kind: "configuration", value: copy as Static<Schema> } : { kind: "faults", faults };
+}
+
+function isUnder(path: string, parent: string): boolean {
+  return parent === "" || path === "" || path === parent || path.startsWith(`${parent}.`) || path.startsWith(`${parent}[`);
 }
 
 /** Replaces each union of objects that differ in `kind` by the one that `value` names: its defaults then apply, and a fault is told of

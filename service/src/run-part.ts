@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { describeFault } from "@pushfleet/protocol";
 import type { Static, TObject } from "@sinclair/typebox";
 import { stringify } from "yaml";
-import { loadConfiguration, maskSecrets } from "./configuration.js";
+import { loadConfiguration, maskSecrets, type Refinement } from "./configuration.js";
 import { createLogger, type Logger } from "./logging.js";
 
 /** A running part of pushfleet. */
@@ -21,6 +21,8 @@ export interface PartDefinition<Schema extends TObject> {
   readonly part: string;
   readonly environmentPrefix: string;
   readonly schema: Schema;
+  /** What the schema cannot say. */
+  readonly refinements?: readonly Refinement<Static<Schema>>[] | undefined;
   readonly version: string;
   readonly start: (configuration: Static<Schema>, logger: Logger) => Promise<RunningPart>;
 }
@@ -37,11 +39,8 @@ export async function runPart<Schema extends TObject>(definition: PartDefinition
   if (values.help === true) return print(usage(definition.command));
   if (values.version === true) return print(`${definition.command} ${definition.version}\n`);
 
-  const configured = loadConfiguration(definition.schema, {
-    file: values.config,
-    environmentPrefix: definition.environmentPrefix,
-    environment: process.env,
-  });
+  const source = { file: values.config, environmentPrefix: definition.environmentPrefix, environment: process.env };
+  const configured = loadConfiguration(definition.schema, source, definition.refinements);
   if (configured.kind === "faults") {
     for (const fault of configured.faults) process.stderr.write(`${definition.command}: ${describeFault(fault)}\n`);
     return 2;
