@@ -40,6 +40,10 @@ export function laterCursor(a: Cursor, b: Cursor): Cursor {
   return a >= b ? a : b;
 }
 
+export function earlierCursor(a: Cursor, b: Cursor): Cursor {
+  return a < b ? a : b;
+}
+
 const isoPattern = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
 
 /** Reads `last_seen`: a cursor, ISO 8601 text, or ms since the epoch (number or digits). `undefined`: none of them (`bad_cursor`). */

@@ -42,6 +42,12 @@ export interface StoredNotification {
   readonly read: boolean;
 }
 
+/** A read mark: the cursor is that of the marking, not of the notification. */
+export interface StoredRead {
+  readonly notificationId: NotificationId;
+  readonly cursor: Cursor;
+}
+
 export interface PageRequest {
   readonly user: UserId;
   /** Notifications strictly after this position … */
@@ -65,7 +71,7 @@ export interface Part<Item> {
 }
 
 export type PageRead =
-  | { readonly kind: "page"; readonly notifications: Part<StoredNotification>; readonly reads: Part<Position> }
+  | { readonly kind: "page"; readonly notifications: Part<StoredNotification>; readonly reads: Part<StoredRead> }
   | { readonly kind: "unavailable"; readonly cause: Error };
 
 /** `notifications`: in cursor order. `newest`: the highest cursor stored for this user, of a notification or a read mark; undefined when
