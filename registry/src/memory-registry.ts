@@ -45,6 +45,7 @@ class MemoryRegistry implements Registry {
   readonly #users = new Map<UserId, UserEntries>();
   readonly #revocations = new MemoryRevocations();
   #stopSweeping: Cancel | undefined;
+  #lastUs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -86,7 +87,7 @@ class MemoryRegistry implements Registry {
     const of = this.#entriesOf(registration.user) ?? { expiresAtMs: 0, devices: [] };
     const at = of.devices.find((each) => each.device === registration.device);
     const stored = at === undefined ? undefined : { entry: at.entry, lives: this.#heldLease(at.entry.incarnation) !== undefined };
-    const ruling = ruleRegistration(stored, registration, this.#clock.nowMs() * 1000);
+    const ruling = ruleRegistration(stored, registration, this.#nextUs());
     if (ruling.kind === "superseded") return { kind: "superseded" };
     if (at === undefined && !this.#makeRoom(of)) return { kind: "superseded" };
 
@@ -138,6 +139,13 @@ class MemoryRegistry implements Registry {
 
   onReconnected(): () => void {
     return () => {};
+  }
+
+  /** The wall clock in µs. The clock counts in milliseconds, and no two registrations may have the same time: an unregistration between them
+   *  takes the stored fence away, and a third connection could then pass for the newer one. */
+  #nextUs(): number {
+    this.#lastUs = Math.max(this.#clock.nowMs() * 1000, this.#lastUs + 1);
+    return this.#lastUs;
   }
 
   #leaseEndMs(): number {

@@ -57,7 +57,7 @@ function isMoving({ view }: DrainWish): boolean {
 
 /** Below 1 when the spec's budget was lowered under what is granted. */
 function shareOfBudget({ budgetPerSecond }: Context, running: readonly DrainWish[]): number {
-  const granted = sum(running.map(({ view }) => view.pod.grant?.reconnectsPerSecond ?? 0));
+  const granted = sum(running.filter(({ view }) => view.state !== "Drained").map(({ view }) => view.pod.grant?.reconnectsPerSecond ?? 0));
   return granted > budgetPerSecond ? budgetPerSecond / granted : 1;
 }
 
@@ -66,6 +66,15 @@ function goOn(context: Context, drain: DrainWish, share: number): Wish | undefin
   const { spec, settings, nowMs, memory } = context;
   const { pod } = drain.view;
   const granted = pod.grant?.reconnectsPerSecond ?? 0;
+  const same: Wish = {
+    purpose: "drain",
+    reason: drain.reason,
+    reconnectsPerSecond: granted,
+    deadlineMs: pod.grant?.deadlineMs ?? 0,
+    extensions: pod.grant?.extensions ?? 0,
+    why: drain.why,
+  };
+  if (drain.view.state === "Drained") return same;
   if (memory.forced !== undefined)
     return { ...begin(context, drain, 0), why: `${drain.why}; paused: clients of a lost pod are coming back` };
   const rate = Math.floor(granted * share);
@@ -73,14 +82,6 @@ function goOn(context: Context, drain: DrainWish, share: number): Wish | undefin
     if (rate >= 1 && !estimateDrain(toMove(drain.view), rate, spec.drain, settings).feasible) return undefined;
     return begin(context, drain, rate);
   }
-  const same = {
-    purpose: "drain" as const,
-    reason: drain.reason,
-    reconnectsPerSecond: granted,
-    deadlineMs: pod.grant?.deadlineMs ?? 0,
-    extensions: pod.grant?.extensions ?? 0,
-    why: drain.why,
-  };
   if (!needsMoreTime(context, drain.view)) return same;
   return {
     ...same,

@@ -74,10 +74,7 @@ function callNeeded(context: Context, { pod }: PodView, grant: PodGrant): Call |
     return report.state === "cordoned" ? "uncordon" : undefined;
   }
   if (grant.purpose === "cordon") return known === undefined || report.state === "serving" ? "cordon" : undefined;
-  if (report.state !== "draining" && report.state !== "drained") {
-    const quiet = grant.reconnectsPerSecond === 0 && report.state === "cordoned";
-    if (known === undefined || !quiet) return "startDrain";
-  }
+  if (report.state === "serving" || report.state === "starting") return "startDrain";
   if (known === undefined) return "renewDrain";
   return context.nowMs - known.renewedAtMs >= context.settings.renewMs && report.state !== "drained" ? "renewDrain" : undefined;
 }
