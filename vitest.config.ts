@@ -16,14 +16,24 @@ export default defineConfig({
         ...shared,
         test: {
           name: "unit",
-          include: ["{protocol,service,registry,gateway,router,operator,client,cli}/src/**/*.test.ts", "test/*.test.ts", "test/{support,peers}/**/*.test.ts"],
+          include: [
+            "{protocol,service,registry,gateway,router,operator,client,cli}/src/**/*.test.ts",
+            "test/*.test.ts",
+            "test/{support,peers}/**/*.test.ts",
+          ],
           testTimeout: 20_000,
           hookTimeout: 60_000,
         },
       },
       {
         ...shared,
-        test: { name: "integration", include: ["test/integration/**/*.test.ts"], fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 },
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
       },
     ],
   },

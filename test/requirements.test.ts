@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { missingReferences, parseRequirements, type Requirement, testNames } from "./support/requirements.ts";
+import { missingReferences, parseRequirements, type Requirement, testNames } from "./support/requirements.js";
 
 const root = new URL("..", import.meta.url).pathname;
 const { rows, faults } = parseRequirements(readFileSync(new URL("../docs/requirements.md", import.meta.url), "utf8"));
@@ -82,7 +82,10 @@ describe("the parser of requirements", () => {
         row({ verdict: { kind: "replaced", record: 9999 } }),
         row({ proof: { kind: "test", file: "test/absent.test.ts", name: "x" } }),
         row({ proof: { kind: "test", file: here, name: "a name that no test has, though the file holds it" } }),
-        row({ proof: { kind: "test", file: here, name: "a good row is read with all its parts" }, verdict: { kind: "replaced", record: 2 } }),
+        row({
+          proof: { kind: "test", file: here, name: "a good row is read with all its parts" },
+          verdict: { kind: "replaced", record: 2 },
+        }),
       ],
       root,
     );

@@ -15,7 +15,8 @@ const lineWidth = 140;
 /** The OpenAPI schema of the one version served, from the text of the CustomResourceDefinition. */
 export function readSchema(crdText) {
   const versions = parse(crdText).spec.versions.filter((version) => version.served);
-  if (versions.length !== 1) throw new Error(`crds/pushgateway.yaml serves ${versions.length} versions: types are generated for exactly one`);
+  if (versions.length !== 1)
+    throw new Error(`crds/pushgateway.yaml serves ${versions.length} versions: types are generated for exactly one`);
   return versions[0].schema.openAPIV3Schema;
 }
 
@@ -44,7 +45,8 @@ export function schemaFaults(schema, path = "") {
 /** A default that repeats a default inside it (for CEL rules, see crds/pushgateway.yaml) must say the same. */
 function defaultFaults(schema, path) {
   const given = schema.default;
-  const object = schema.type === "array" && typeof given?.[0] === "object" ? { schema: schema.items, value: given[0] } : { schema, value: given };
+  const object =
+    schema.type === "array" && typeof given?.[0] === "object" ? { schema: schema.items, value: given[0] } : { schema, value: given };
   if (typeof object.value !== "object" || object.value === null || Array.isArray(object.value)) return [];
   return Object.entries(object.value).flatMap(([name, value]) => {
     const child = object.schema.properties?.[name];

@@ -26,14 +26,18 @@ export function parseManifest(text: string): ParsedManifest {
   const [document, ...more] = parseAllDocuments(text).filter((one) => one.contents !== null || one.errors.length > 0);
   if (document === undefined) return faults({ path: "", value: undefined, expected: `a ${kind} (the file is empty)` });
   if (document.errors.length > 0) {
-    return { kind: "faults", faults: document.errors.map((error) => ({ path: "", value: error.message.split("\n")[0], expected: "YAML" })) };
+    return {
+      kind: "faults",
+      faults: document.errors.map((error) => ({ path: "", value: error.message.split("\n")[0], expected: "YAML" })),
+    };
   }
   if (more.length > 0) return faults({ path: "", value: `${more.length + 1} documents`, expected: `one ${kind}` });
   return checkManifest(document.toJS());
 }
 
 function checkManifest(value: unknown): ParsedManifest {
-  if (!isMapping(value)) return faults({ path: "", value: String(value).slice(0, 60), expected: "a mapping: apiVersion, kind, metadata, spec" });
+  if (!isMapping(value))
+    return faults({ path: "", value: String(value).slice(0, 60), expected: "a mapping: apiVersion, kind, metadata, spec" });
   const found = [...checkEnvelope(value)];
   const spec: unknown = structuredClone(value["spec"] ?? {});
   const validate = specValidator();
@@ -48,7 +52,11 @@ function* checkEnvelope(value: Readonly<Record<string, unknown>>): Iterable<Faul
   for (const name of Object.keys(value)) {
     if (known.includes(name)) continue;
     const nearest = nearestName(name, known);
-    yield { path: name, value: "", expected: nearest === undefined ? `one of ${known.join(", ")}` : `"${nearest}" (there is no field "${name}")` };
+    yield {
+      path: name,
+      value: "",
+      expected: nearest === undefined ? `one of ${known.join(", ")}` : `"${nearest}" (there is no field "${name}")`,
+    };
   }
   if (value["apiVersion"] !== apiVersion) yield { path: "apiVersion", value: value["apiVersion"], expected: JSON.stringify(apiVersion) };
   if (value["kind"] !== kind) yield { path: "kind", value: value["kind"], expected: JSON.stringify(kind) };

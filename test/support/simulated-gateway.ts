@@ -1,4 +1,12 @@
-import { abortDrain, applyGrant, type DrainState, isCordoned, servingDrain, startOwnDrain, stepDrain } from "../../gateway/src/core/drain-schedule.js";
+import {
+  abortDrain,
+  applyGrant,
+  type DrainState,
+  isCordoned,
+  servingDrain,
+  startOwnDrain,
+  stepDrain,
+} from "../../gateway/src/core/drain-schedule.js";
 import type { GatewayReport, PodGrant } from "../../operator/src/core/index.js";
 
 /** A gateway of a simulated world: counts of connections instead of sockets, the real drain schedule. Stepped every 100 ms. */
@@ -94,7 +102,10 @@ export class SimulatedGateway {
     }
     if (step.reconnects > 0) {
       const stubborn = Math.floor(step.reconnects * stubbornShare);
-      this.asked.push({ atMs: nowMs, count: stubborn, stubborn: true }, { atMs: nowMs, count: step.reconnects - stubborn, stubborn: false });
+      this.asked.push(
+        { atMs: nowMs, count: stubborn, stubborn: true },
+        { atMs: nowMs, count: step.reconnects - stubborn, stubborn: false },
+      );
     }
     const rest = step.closeRest ? this.connections : 0;
     if (step.closeRest) this.drop();

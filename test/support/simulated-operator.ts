@@ -1,4 +1,13 @@
-import { type AcceptedGrant, acceptGrant, type Action, type FleetStatus, type Observed, type ObservedPod, plan, type PlannerSettings } from "../../operator/src/core/index.js";
+import {
+  type AcceptedGrant,
+  type Action,
+  acceptGrant,
+  type FleetStatus,
+  type Observed,
+  type ObservedPod,
+  type PlannerSettings,
+  plan,
+} from "../../operator/src/core/index.js";
 import type { SimulatedWorld } from "./simulated-world.js";
 
 /** One operator process on a simulated world: it keeps the contracts of `Observed` and `Action` and no more than those. */
@@ -56,7 +65,10 @@ export class SimulatedOperator {
       spec: this.frozen?.spec ?? this.world.spec,
       deleting: this.world.deleting,
       epoch: this.epoch,
-      pods: this.frozen === undefined ? this.observePods() : this.frozen.pods.map((pod) => ({ ...pod, ...this.overlay.get(pod.uid), accepted: this.accepted.get(pod.uid) })),
+      pods:
+        this.frozen === undefined
+          ? this.observePods()
+          : this.frozen.pods.map((pod) => ({ ...pod, ...this.overlay.get(pod.uid), accepted: this.accepted.get(pod.uid) })),
       status: this.status,
       settings: this.settings,
     };

@@ -110,7 +110,9 @@ export class SimulatedWorld {
   /** A lowered budget cannot reach a gateway that nobody reaches: it pauses after 30 s without renewal. */
   private budgetInForce(): number {
     const since = this.nowMs - 40_000;
-    const recent = this.budgets.filter((budget, index) => index === this.budgets.length - 1 || (this.budgets[index + 1]?.atMs ?? 0) > since);
+    const recent = this.budgets.filter(
+      (budget, index) => index === this.budgets.length - 1 || (this.budgets[index + 1]?.atMs ?? 0) > since,
+    );
     return recent.reduce((most, budget) => Math.max(most, budget.perSecond), 0);
   }
 
@@ -201,7 +203,19 @@ export class SimulatedWorld {
     if ([...this.pods.values()].some((pod) => pod.name === action.pod)) return false;
     const uid = `uid-${this.nextUid++}`;
     const startsAtMs = this.nowMs + 500 + Math.floor(this.random() * 3_000);
-    this.pods.set(uid, new SimulatedPod({ uid, name: action.pod, pool: action.pool, slot: action.slot, revision: action.revision, grant: action.grant, createdAtMs: this.nowMs, startsAtMs }));
+    this.pods.set(
+      uid,
+      new SimulatedPod({
+        uid,
+        name: action.pod,
+        pool: action.pool,
+        slot: action.slot,
+        revision: action.revision,
+        grant: action.grant,
+        createdAtMs: this.nowMs,
+        startsAtMs,
+      }),
+    );
     this.created.push(action.pod);
     return true;
   }
