@@ -147,6 +147,36 @@ export const limits = {
   batchQueueMax: 50_000,
   syncRetryMs: 2_000,
   gapsPerSecond: 500,
+  routerCallMs: 5_000,
+  batchRetryMinMs: 200,
+  batchRetryMaxMs: 5_000,
+  /** Pages that a worker asks routers for at the same time; the other syncs wait their turn. */
+  syncsInFlightMax: 256,
+
+  // gateway worker
+  workersMax: 256,
+  /** Deadlines, drains, gaps and re-registrations are looked at this often. */
+  tickMs: 100,
+  /** Middle of the hint to a client that a cordoned gateway refuses: by then its balancer knows. */
+  cordonedRetryMs: 1_000,
+  /** Of a full one. */
+  fullRetryMs: 5_000,
+  /** Between two attempts at a registry that did not answer. */
+  registryRetryMs: 1_000,
+  /** Connections looked at in one tick of a re-registration, registered or not. */
+  reregisterLooksMax: 20_000,
+  /** Neither sent nor received anything for this long: moved before the others in a drain. */
+  drainIdleMs: 10_000,
+  statusPeriodMs: 5_000,
+  statusCheckMs: 250,
+  statusChangeShare: 0.01,
+  statusWatchersMax: 64,
+  disconnectTimeoutMs: 3_000,
+  disconnectAttemptsMax: 3,
+  /** gRPC channels to other gateway workers kept open. */
+  peerChannelsMax: 1_000,
+  /** `stop` without a drain is over by then. */
+  closeAllMs: 3_000,
 
   // client schedule
   reconnectDelaysMs: [0, 1_000, 2_000, 5_000, 10_000, 30_000],

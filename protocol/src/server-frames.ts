@@ -10,6 +10,7 @@ export type ErrorCode =
   | "bad_frame"
   | "unauthenticated"
   | "forbidden"
+  | "not_found"
   | "not_implemented";
 
 export interface Hello {
