@@ -34,7 +34,15 @@ function check(name, command, args) {
 /** One project of vitest.config.ts; counts come from its JSON report, so that a crash of the runner is a failure too. */
 function suite(project) {
   const report = join(folder, `${project}.json`);
-  const { status } = run(bin("vitest"), ["run", "--project", project, "--passWithNoTests", "--reporter=dot", "--reporter=json", `--outputFile.json=${report}`]);
+  const { status } = run(bin("vitest"), [
+    "run",
+    "--project",
+    project,
+    "--passWithNoTests",
+    "--reporter=dot",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+  ]);
   try {
     const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numFailedTestSuites } = JSON.parse(readFileSync(report, "utf8"));
     totals.passed += numPassedTests;

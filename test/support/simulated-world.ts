@@ -111,7 +111,7 @@ export class SimulatedWorld {
   private budgetInForce(): number {
     const since = this.nowMs - 40_000;
     const recent = this.budgets.filter(
-      (budget, index) => index === this.budgets.length - 1 || (this.budgets[index + 1]?.atMs ?? 0) > since,
+      (_budget, index) => index === this.budgets.length - 1 || (this.budgets[index + 1]?.atMs ?? 0) > since,
     );
     return recent.reduce((most, budget) => Math.max(most, budget.perSecond), 0);
   }
