@@ -182,6 +182,8 @@ class Model {
     }
     if (frame.collapseKey !== "")
       this.waiting = this.waiting.filter((other) => other.cursor === undefined || other.collapseKey !== frame.collapseKey);
+    if (this.full(frame))
+      this.waiting = this.waiting.filter((other) => other.cursor === undefined || other.expiresAtMs === 0 || other.expiresAtMs > nowMs);
     const droppable = () =>
       this.waiting
         .filter((other) => other.cursor !== undefined && rank[other.lane] <= rank[frame.lane])
@@ -210,6 +212,26 @@ class Model {
     return first?.payload;
   }
 }
+
+test("an expired notification makes room before one that is still wanted is dropped", () => {
+  const outbox = new Outbox<string>(bounds);
+  const frame = (payload: string, lane: OutboxLane, bytes: number, expiresAtMs: number) => ({
+    payload,
+    lane,
+    bytes,
+    cursor: `c1_0000000000001_00000${payload}` as Cursor,
+    expiresAtMs,
+    collapseKey: "",
+  });
+  outbox.enqueue(frame("0", "normal", bounds.bytesMax - 10, 1), 0);
+  outbox.enqueue(frame("1", "low", 10, 0), 0);
+  expect(outbox.enqueue(frame("2", "high", 20, 0), 1)).toBe("queued");
+  expect([outbox.next(1), outbox.next(1), outbox.next(1)]).toEqual([
+    { kind: "frame", payload: "2" },
+    { kind: "frame", payload: "1" },
+    { kind: "empty" },
+  ]);
+});
 
 test("behaves like plain lists; bytes stay within bounds, cursors of a lane in order, and no drop is without its gap", () => {
   fc.assert(

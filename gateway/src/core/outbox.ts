@@ -52,6 +52,8 @@ export class Outbox<Payload> {
   /** The waiting notification of each collapse key. */
   readonly #byKey = new Map<string, ListNode<OutboxFrame<Payload>>>();
   #notifications = 0;
+  /** Of these, how many can expire. */
+  #expiring = 0;
   #kept = 0;
   #keptBytes = 0;
   #gapAfter: Cursor | undefined;
@@ -90,6 +92,7 @@ export class Outbox<Payload> {
     const node = this.#lists[frame.lane].append(frame, nowMs);
     this.#laneBytes[frame.lane] += frame.bytes;
     this.#notifications += 1;
+    if (frame.expiresAtMs !== 0) this.#expiring += 1;
     if (frame.collapseKey !== "") this.#byKey.set(frame.collapseKey, node);
     return "queued";
   }
@@ -129,14 +132,28 @@ export class Outbox<Payload> {
   /** Drops notifications of lower priority, then older ones of the same, until `frame` fits; none when all of them would not be enough. */
   #makeRoom(frame: OutboxFrame<Payload>, nowMs: number): boolean {
     const { bytesMax, framesMax } = this.#limits;
+    const isFull = () => this.#notificationBytes + frame.bytes > bytesMax || this.#notifications + 1 > framesMax;
+    if (isFull() && this.#expiring > 0) this.#dropExpired(nowMs);
     if (this.#bytesAbove(frame.lane) + frame.bytes > bytesMax) return false;
-    while (this.#notificationBytes + frame.bytes > bytesMax || this.#notifications + 1 > framesMax) {
+    while (isFull()) {
       const victim = this.#victim(frame.lane);
       if (victim === undefined) return false;
       this.#remove(victim);
       if (!isExpired(victim.value, nowMs) && victim.value.cursor !== undefined) this.#noteGap(victim.value.cursor, nowMs);
     }
     return true;
+  }
+
+  /** What is not wanted any more makes room before anything that is. */
+  #dropExpired(nowMs: number): void {
+    for (const lane of lanes) {
+      let node = this.#lists[lane].oldest;
+      while (node !== undefined) {
+        const { next } = node;
+        if (isExpired(node.value, nowMs)) this.#remove(node);
+        node = next;
+      }
+    }
   }
 
   #bytesAbove(lane: OutboxLane): number {
@@ -182,6 +199,7 @@ export class Outbox<Payload> {
       return;
     }
     this.#notifications -= 1;
+    if (frame.expiresAtMs !== 0) this.#expiring -= 1;
     this.#laneBytes[frame.lane] -= frame.bytes;
     if (frame.collapseKey !== "" && this.#byKey.get(frame.collapseKey) === node) this.#byKey.delete(frame.collapseKey);
   }
