@@ -12,8 +12,8 @@ export function parseEntry(text: string): Entry | undefined {
   const incarnation = parseIncarnation(incarnationText);
   const connection = parseConnectionId(connectionText);
   if (incarnation === undefined || connection === undefined || rest.length > 0) return undefined;
-  const fence = Number(fenceText);
-  return fenceText !== "" && Number.isSafeInteger(fence) ? { incarnation, connection, fence } : undefined;
+  const fence = /^\d{1,16}$/.test(fenceText ?? "") ? Number(fenceText) : Number.NaN;
+  return Number.isSafeInteger(fence) ? { incarnation, connection, fence } : undefined;
 }
 
 export function isSameConnection(a: Pick<Entry, "incarnation" | "connection">, b: Pick<Entry, "incarnation" | "connection">): boolean {
