@@ -1,5 +1,5 @@
 import { type Cursor, parseLastSeen } from "./cursor.js";
-import { type DeviceId, idExpected, type NotificationId, parseDeviceId, parseNotificationId } from "./ids.js";
+import { type DeviceId, idExpected, type NotificationId, parseDeviceId, parseEventName, parseNotificationId } from "./ids.js";
 import { memberSpan } from "./json-span.js";
 import { limits } from "./limits.js";
 
@@ -98,11 +98,9 @@ function parseSync(frame: JsonObject): ParsedClientFrame {
   return { kind: "sync", lastSeen: parseLastSeen(lastSeen) ?? "bad_cursor" };
 }
 
-const eventNamePattern = /^[A-Za-z0-9._:@-]{1,128}$/;
-
 function parseEvent(frame: JsonObject, text: string): ParsedClientFrame {
-  const name = own(frame, "name");
-  if (typeof name !== "string" || !eventNamePattern.test(name)) return bad(`event.name: expected ${idExpected}`);
+  const name = parseEventName(own(frame, "name"));
+  if (name === undefined) return bad(`event.name: expected ${idExpected}`);
   const span = memberSpan(text, "data");
   if (span === undefined) return bad("event.data: missing, expected any JSON value");
   return { kind: "event", name, data: text.slice(span.start, span.end) };

@@ -32,6 +32,11 @@ export function parseNotificationId(value: unknown): NotificationId | undefined 
   return isId(value) ? (value as NotificationId) : undefined;
 }
 
+/** Name of a client's event, such as `typing`: like an id. */
+export function parseEventName(value: unknown): string | undefined {
+  return isId(value) ? value : undefined;
+}
+
 const incarnationPattern = /^[a-z0-9]{10}$/;
 export function parseIncarnation(value: unknown): Incarnation | undefined {
   return typeof value === "string" && incarnationPattern.test(value) ? (value as Incarnation) : undefined;
