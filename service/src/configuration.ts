@@ -26,7 +26,7 @@ export interface Refinement<T> {
 
 /** A string that `--print-config` and faults never show. */
 export const Secret = (options: { readonly minLength?: number } = {}) => Type.String({ minLength: 1, ...options, secret: true });
-export const Port = () => Type.Integer({ minimum: 0, maximum: 65535 });
+export const Port = (options: { readonly default?: number } = {}) => Type.Integer({ minimum: 0, maximum: 65535, ...options });
 export const HostPort = () => Type.String({ pattern: "^(\\[[0-9a-fA-F:]+\\]|[^\\s:\\[\\]]+):[0-9]{1,5}$", expected: '"host:port"' });
 /** An object in which an unknown key is a fault. */
 export const Strict = <Properties extends Parameters<typeof Type.Object>[0]>(properties: Properties, options = {}) =>

@@ -1,0 +1,83 @@
+import type { Fault } from "@pushfleet/protocol";
+import { registrySchema } from "@pushfleet/registry";
+import { HostPort, isLoopback, Port, type Refinement, Strict } from "@pushfleet/service";
+import { type Static, Type } from "@sinclair/typebox";
+
+const Host = () => Type.String({ minLength: 1, default: "127.0.0.1" });
+const Topic = (name: string) => Type.String({ pattern: "^[A-Za-z0-9._-]{1,249}$", expected: "a Kafka topic name", default: name });
+const File = () => Type.String({ minLength: 1 });
+
+/** router.yaml. Without `kafka` notifications come by HTTP and gRPC only. */
+export const routerSchema = Strict({
+  http: Strict({ host: Host(), port: Port({ default: 8081 }), apiTokensFile: Type.Optional(File()) }, { default: {} }),
+  admin: Strict({ host: Host(), port: Port({ default: 9092 }) }, { default: {} }),
+  grpc: Strict(
+    { host: Host(), port: Port({ default: 9200 }), tls: Type.Optional(Strict({ certFile: File(), keyFile: File(), caFile: File() })) },
+    { default: {} },
+  ),
+  kafka: Type.Optional(
+    Strict({
+      brokers: Type.Array(HostPort(), { minItems: 1 }),
+      topic: Topic("notifications.in_app"),
+      groupId: Type.String({ minLength: 1, default: "pushfleet-router" }),
+      deadLetterTopic: Topic("notifications.dead"),
+      clientEventsTopic: Topic("notifications.client_events"),
+      /** A record for the outcomes of each notification; null: none. */
+      outcomesTopic: Type.Union([Type.Null(), Topic("notifications.outcomes")], { default: null }),
+    }),
+  ),
+  registry: registrySchema,
+  store: Strict({
+    kind: Type.Literal("memory"),
+    /** Notifications in memory are lost with the router: with Kafka it must be said that this is meant. */
+    allowVolatile: Type.Boolean({ default: false }),
+  }),
+});
+
+export type RouterConfig = Static<typeof routerSchema>;
+
+/** What the schema cannot say. */
+export const routerRefinements: readonly Refinement<RouterConfig>[] = [
+  { path: "store", faults: storeFaults },
+  { path: "http", faults: httpFaults },
+  { path: "grpc", faults: grpcFaults },
+];
+
+/** What holds for a process only: parts that share a process share its memory. */
+export const routerProcessRefinements: readonly Refinement<RouterConfig>[] = [
+  ...routerRefinements,
+  {
+    path: "registry",
+    faults: ({ registry }) =>
+      registry.kind === "memory"
+        ? [
+            {
+              path: "registry.kind",
+              value: "memory",
+              expected: '"redis": a registry in memory cannot be shared with gateways (pushfleet local does)',
+            },
+          ]
+        : [],
+  },
+];
+
+function storeFaults({ store, kafka }: RouterConfig): readonly Fault[] {
+  if (kafka === undefined || store.allowVolatile) return [];
+  return [
+    {
+      path: "store.allowVolatile",
+      value: false,
+      expected: "true beside kafka: what is committed and only in memory is lost with the router",
+    },
+  ];
+}
+
+function httpFaults({ http }: RouterConfig): readonly Fault[] {
+  if (http.apiTokensFile !== undefined || isLoopback(http.host)) return [];
+  return [{ path: "http.host", value: http.host, expected: "a loopback address, or http.apiTokensFile beside it" }];
+}
+
+function grpcFaults({ grpc }: RouterConfig): readonly Fault[] {
+  if (grpc.tls !== undefined || isLoopback(grpc.host)) return [];
+  return [{ path: "grpc.host", value: grpc.host, expected: "a loopback address, or grpc.tls beside it" }];
+}
