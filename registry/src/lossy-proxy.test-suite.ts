@@ -5,12 +5,19 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 export class LossyProxy {
   readonly #server;
   readonly #sockets = new Set<Socket>();
+  readonly #deaf = new Set<Socket>();
   #losesAnswers = false;
   #isCut = false;
+  #isDeaf = false;
 
   constructor(port: number) {
     this.#server = createServer((client) => {
       if (this.#isCut) return void client.destroy();
+      if (this.#isDeaf) {
+        client.on("error", () => {});
+        this.#deaf.add(client);
+        return;
+      }
       const redis = connect(port, "127.0.0.1");
       for (const socket of [client, redis]) {
         this.#sockets.add(socket);
@@ -54,8 +61,23 @@ export class LossyProxy {
     }
   }
 
+  /** Runs `task` while whoever connects gets a connection that nothing answers on, now or ever. Those that stood are cut. */
+  async whileDeaf<T>(task: () => Promise<T>): Promise<T> {
+    this.#isDeaf = true;
+    for (const socket of this.#sockets) socket.destroy();
+    try {
+      return await task();
+    } finally {
+      this.#isDeaf = false;
+    }
+  }
+
+  get deafConnections(): number {
+    return this.#deaf.size;
+  }
+
   stop(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of [...this.#sockets, ...this.#deaf]) socket.destroy();
   }
 }

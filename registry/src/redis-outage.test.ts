@@ -93,6 +93,12 @@ describeWithPeers(["redis-server"], "the Redis registry when Redis fails", () =>
     await acquire(under.registry);
   });
 
+  test("a connection on which nothing ever answers is given up for another", async () => {
+    await proxy.whileDeaf(() => waitFor(() => proxy.deafConnections > 0, { what: "a connection that nothing answers on" }));
+    await reconnected();
+    await acquire(under.registry);
+  });
+
   test("a fresh registration that a hung Redis does late cannot push out a newer connection (I2)", async () => {
     const { registry } = under;
     const lease = await acquire(registry);
