@@ -169,17 +169,20 @@ async function answerPublish(request: v1.PublishRequest, publish: Publish): Prom
 
 function answerWith<Request, Reply>(ask: (request: Request) => Promise<Linked<Reply>>) {
   return (call: ServerUnaryCall<Request, Reply>, done: sendUnaryData<Reply>): void => {
-    void ask(call.request).then((linked): void => {
-      switch (linked.kind) {
-        case "ok":
-          return done(null, linked.reply);
-        case "refused":
-          return done({ code: status.INVALID_ARGUMENT, details: linked.message });
-        case "unavailable":
-          return done({ code: status.UNAVAILABLE, details: linked.cause.message });
-        default:
-          return assertNever(linked);
-      }
-    });
+    ask(call.request).then(
+      (linked): void => {
+        switch (linked.kind) {
+          case "ok":
+            return done(null, linked.reply);
+          case "refused":
+            return done({ code: status.INVALID_ARGUMENT, details: linked.message });
+          case "unavailable":
+            return done({ code: status.UNAVAILABLE, details: linked.cause.message });
+          default:
+            return assertNever(linked);
+        }
+      },
+      () => done({ code: status.INTERNAL, details: "the request failed" }),
+    );
   };
 }
