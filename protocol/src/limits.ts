@@ -32,7 +32,7 @@ export const limits = {
   queryTokenLifetimeSecondsDefault: 300,
   /** Told to the client by `auth_expiring` this long before `exp`. */
   authExpiringNoticeMs: 60_000,
-  resumeLifetimeMs: 15 * 60_000,
+  resumeLifetimeMs: 24 * 3600_000,
   registrationQueueMax: 200_000,
   registrationTimeoutMs: 5_000,
 

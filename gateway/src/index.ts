@@ -1,0 +1,3 @@
+export * from "./configuration.js";
+export * from "./create-gateway.js";
+export { connectRouters } from "./shell/router-link.js";
