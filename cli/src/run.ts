@@ -34,6 +34,15 @@ function createProgram(io: Io, done: (code: ExitCode) => void): Command {
     .exitOverride();
 
   program
+    .command("local")
+    .description("run a whole fleet on this machine: operator loop, gateways, a router, a balancer")
+    .addOption(manifestOption())
+    .addOption(secretOption())
+    .option("--jwt-secret-file <file>", "read the secret from a file instead")
+    .addOption(new Option("--quiet", "no live line every second"))
+    .action(async (options) => done(await (await import("./commands/local.js")).local(options, io)));
+
+  program
     .command("listen")
     .description("connect as a client, print each frame, acknowledge notifications")
     .requiredOption("--token <jwt>", "as printed by pushfleet token")
@@ -60,6 +69,15 @@ function createProgram(io: Io, done: (code: ExitCode) => void): Command {
     .addOption(manifestOption())
     .addOption(outputOption())
     .action(async (options) => done(await (await import("./commands/validate.js")).validate(options, io)));
+
+  program
+    .command("storm")
+    .description("the demonstration under load: clients, notifications, scale-up, a drain, and a report of what was lost")
+    .addOption(manifestOption())
+    .option("--clients <n>", "client connections to open", "2000")
+    .addOption(secretOption())
+    .addOption(outputOption())
+    .action(async (options) => done(await (await import("./commands/storm.js")).storm(options, io)));
 
   for (const command of program.commands) command.exitOverride().configureOutput({ writeOut: io.out, writeErr: io.error });
   return program;

@@ -1,0 +1,188 @@
+import { createGateway } from "@pushfleet/gateway";
+import {
+  type ConsoleServer,
+  describeStep,
+  type FleetStatus,
+  type LocalGateway,
+  LocalWorld,
+  type Manifest,
+  mergeMetrics,
+  type PassThrough,
+  plan,
+  startConsoleServer,
+  startPassThrough,
+  toFleetSpec,
+} from "@pushfleet/operator";
+import { createRegistry, type Registry } from "@pushfleet/registry";
+import { createRouter, createStore, type Router } from "@pushfleet/router";
+import { createLogger, type Logger, systemClock } from "@pushfleet/service";
+import { gatewayConfiguration, registryConfiguration, routerConfiguration } from "./configurations.js";
+import type { Live } from "./live-line.js";
+import { readManifest } from "./manifest-file.js";
+
+export interface LocalFleetOptions {
+  readonly manifestFile: string;
+  readonly manifest: Manifest;
+  readonly jwtSecret: string;
+  readonly ports: { readonly client: number; readonly http: number; readonly console: number };
+  /** Lines for the person at the terminal: what was applied, what is wrong with an edit. */
+  readonly report: (line: string) => void;
+}
+
+const host = "127.0.0.1";
+const reconcileMs = 250;
+const startTimeoutMs = 30_000;
+/** Bound of a stop without a drain. */
+const stopMs = 3_000;
+
+/** The whole system in one process: operator loop, router, gateways, balancer, console (DESIGN §8). */
+export class LocalFleet {
+  readonly name: string;
+  readonly manifestFile: string;
+  readonly #options: LocalFleetOptions;
+  readonly #logger: Logger = createLogger("local", "silent");
+  #manifest: Manifest;
+  #manifestText: string | undefined;
+  #status: FleetStatus | undefined;
+  #registry: Registry | undefined;
+  #router: Router | undefined;
+  #passThrough: PassThrough | undefined;
+  #console: ConsoleServer | undefined;
+  #world: LocalWorld | undefined;
+  #loop: Promise<void> | undefined;
+  #stopping = false;
+  #deliveries = { total: 0, atMs: 0, perSecond: 0 };
+
+  constructor(options: LocalFleetOptions) {
+    this.#options = options;
+    this.#manifest = options.manifest;
+    this.name = options.manifest.name;
+    this.manifestFile = options.manifestFile;
+  }
+
+  /** Resolves when the first `minReplicas` gateways serve; rejects when a port is taken or a gateway does not come up. */
+  async start(): Promise<void> {
+    const { ports } = this.#options;
+    const parts = { clock: systemClock, logger: this.#logger };
+    this.#manifestText = readManifest(this.manifestFile).text;
+    this.#passThrough = await startPassThrough({ host, port: ports.client });
+    this.#registry = createRegistry(registryConfiguration(this.#manifest), parts);
+    await this.#registry.start();
+    const configuration = routerConfiguration(this.#manifest, ports.http);
+    const store = createStore(configuration.store, parts);
+    this.#router = await createRouter(configuration, { ...parts, registry: this.#registry, store });
+    this.#world = new LocalWorld({ ...parts, passThrough: this.#passThrough, startGateway: (pod) => this.#startGateway(pod) });
+    this.#console = await startConsoleServer({ host, port: ports.console, source: this.#consoleSource() });
+    this.#loop = this.#run();
+    await this.#serving();
+  }
+
+  live(): Live {
+    const total = this.#router?.totals().written ?? 0;
+    const nowMs = performance.now();
+    const seconds = (nowMs - this.#deliveries.atMs) / 1000;
+    if (seconds >= 0.5) this.#deliveries = { total, atMs: nowMs, perSecond: (total - this.#deliveries.total) / seconds };
+    return { status: this.#status, deliveriesPerSecond: this.#deliveries.perSecond };
+  }
+
+  status(): FleetStatus | undefined {
+    return this.#status;
+  }
+
+  /** Within `stopMs`, without a drain: connections are closed with 1001. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.race([this.#stopAll(), new Promise((resolve) => setTimeout(resolve, stopMs))]);
+  }
+
+  async #stopAll(): Promise<void> {
+    await this.#loop;
+    await this.#world?.stop();
+    await Promise.all([this.#router?.stop(), this.#console?.stop(), this.#passThrough?.stop()]);
+    await this.#registry?.stop();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      this.#rereadManifest();
+      await this.#reconcile();
+      await new Promise((resolve) => setTimeout(resolve, reconcileMs));
+    }
+  }
+
+  async #reconcile(): Promise<void> {
+    const world = this.#world;
+    if (world === undefined) return;
+    const next = plan(world.observe(toFleetSpec(this.#manifest), this.#status), systemClock.nowMs());
+    this.#status = next.status;
+    await world.apply(next.actions);
+  }
+
+  /** An edit is applied when it is right, and changes nothing when it is not. */
+  #rereadManifest(): void {
+    const read = readManifest(this.manifestFile);
+    if (read.text === this.#manifestText) return;
+    this.#manifestText = read.text;
+    if (read.kind === "faults") {
+      for (const line of read.lines) this.#options.report(line);
+      this.#options.report("the edit was not applied: what runs goes on as it was");
+      return;
+    }
+    if (read.manifest.name !== this.name) {
+      this.#options.report(`metadata.name: "${read.manifest.name}" is not right, expected "${this.name}": a running fleet keeps its name`);
+      return;
+    }
+    this.#manifest = read.manifest;
+    this.#options.report(`${this.manifestFile} was applied`);
+  }
+
+  async #serving(): Promise<void> {
+    const wanted = (this.#manifest.spec.pools ?? []).reduce((sum, pool) => sum + (pool.minReplicas ?? 1), 0);
+    const giveUpMs = performance.now() + startTimeoutMs;
+    while ((this.#status?.podsByState.Serving ?? 0) < wanted && !this.#manifest.spec.dryRun) {
+      if (this.#stopping) return;
+      if (performance.now() > giveUpMs) throw new Error(`no ${wanted} gateways in ${startTimeoutMs / 1000} s: ${this.#why()}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  #why(): string {
+    const [step] = this.#status?.plan ?? [];
+    return step === undefined ? "the plan is empty" : describeStep(step);
+  }
+
+  async #startGateway(pod: { readonly name: string; readonly pool: string }): Promise<LocalGateway> {
+    const registry = this.#registry;
+    const router = this.#router;
+    if (registry === undefined || router === undefined) throw new Error("the fleet is not started");
+    const configuration = gatewayConfiguration(this.#manifest, pod, this.#options.jwtSecret);
+    const gateway = await createGateway(configuration, { registry, router: router.link, clock: systemClock, logger: this.#logger });
+    return {
+      clientAddress: gateway.addresses.client,
+      status: () => gateway.status(),
+      readiness: () => gateway.readiness(),
+      drain: (grant, reason) => gateway.drain(grant, reason),
+      abortDrain: (epoch) => gateway.abortDrain(epoch),
+      metrics: () => gateway.metrics.metrics(),
+      stop: () => gateway.stop({ kind: "close" }),
+    };
+  }
+
+  #consoleSource() {
+    return {
+      fleet: () => ({ name: this.name, status: this.#status }),
+      events: () => this.#router?.recentClientEvents() ?? [],
+      metrics: () => this.#metrics(),
+      leave: (name: string) => this.#world?.leave(name) ?? false,
+    };
+  }
+
+  async #metrics(): Promise<string> {
+    const gateways = [...(this.#world?.gateways() ?? [])];
+    const instances = await Promise.all(
+      gateways.map(async ([name, gateway]) => ({ labels: { gateway: name }, text: await gateway.metrics() })),
+    );
+    const router = (await this.#router?.metrics.metrics()) ?? "";
+    return mergeMetrics([...instances, { labels: {}, text: router }]);
+  }
+}
