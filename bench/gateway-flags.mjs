@@ -1,0 +1,2 @@
+/** The flags `gateway/bin/pushfleet-gateway.js` gives its workers' node. */
+export const gatewayFlags = [];
