@@ -77,7 +77,8 @@ beforeEach(async () => {
 afterEach(stopServing);
 
 const acknowledge = (...acks: v1.IAck[]) => callUnary(client, routerService.acknowledge, new v1.AcknowledgeRequest({ acks }), 5000);
-const sync = (request: v1.ISyncRequest) => callUnary(client, routerService.sync, new v1.SyncRequest(request), 5000);
+const sync = async (request: v1.ISyncRequest) =>
+  new v1.SyncReply(await callUnary(client, routerService.sync, new v1.SyncRequest(request), 5000));
 const emit = (...sent: v1.IClientEvent[]) => callUnary(client, routerService.emit, new v1.EmitRequest({ events: sent }), 5000);
 const frameOf = (reply: v1.SyncReply) => JSON.parse(Buffer.from(reply.frame).toString());
 const names = (notifications: readonly { notification_id: string }[]) => notifications.map((each) => each.notification_id);
@@ -250,7 +251,8 @@ describe("client events", () => {
 });
 
 describe("publishing by gRPC", () => {
-  const publish = (body: string) => callUnary(client, routerService.publish, new v1.PublishRequest({ body: Buffer.from(body) }), 5000);
+  const publish = async (body: string) =>
+    new v1.PublishReply(await callUnary(client, routerService.publish, new v1.PublishRequest({ body: Buffer.from(body) }), 5000));
 
   test("answers what HTTP would", async () => {
     const reply = await publish('{"user_id":"u"}');
