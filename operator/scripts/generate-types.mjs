@@ -132,7 +132,7 @@ function typeOf(schema, name, interfaces) {
     case "integer":
       return "number";
     case "array":
-      return `ReadonlyArray<${typeOf(schema.items, name.replace(/s$/, ""), interfaces)}>`;
+      return `ReadonlyArray<${typeOf({ description: schema.description, ...schema.items }, name.replace(/s$/, ""), interfaces)}>`;
     case "object":
       if (schema.additionalProperties) return `Readonly<Record<string, ${typeOf(schema.additionalProperties, name, interfaces)}>>`;
       if (schema.properties === undefined) return "Readonly<Record<string, unknown>>";

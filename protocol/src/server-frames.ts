@@ -68,7 +68,8 @@ export function syncBatchFrame(batch: {
   readonly cursor: Cursor;
 }): string {
   const notifications = batch.notifications.join(",");
-  return `{"type":"sync_batch","notifications":[${notifications}],"reads":${JSON.stringify(batch.reads)},"has_more":${batch.hasMore},"cursor":"${batch.cursor}"}`;
+  const rest = `"reads":${JSON.stringify(batch.reads)},"has_more":${batch.hasMore},"cursor":"${batch.cursor}"`;
+  return `{"type":"sync_batch","notifications":[${notifications}],${rest}}`;
 }
 
 export function markReadFrame(notificationIds: readonly NotificationId[], cursor: Cursor): string {

@@ -228,7 +228,8 @@ describeWithPeers(["redis-server"], "hostile clients of one gateway", () => {
     const socket = connect(gateway.clientPort, "127.0.0.1");
     socket.on("error", () => {}); // it may be cut with a reset
     socket.write(
-      `GET /connect${query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`,
+      `GET /connect${query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     );
     await new Promise((resolve) => socket.once("data", resolve));
     return socket;

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readSource } from "./source-text.js";
 
 /** One row of docs/requirements.md. */
 export interface Requirement {
@@ -91,5 +92,5 @@ function missingTest(id: string, { file, name }: { readonly file: string; readon
 /** The names given to `test(…)` and `it(…)`, their `.each`, `.skipIf` and other forms included. A name must be a plain string. */
 export function testNames(source: string): ReadonlySet<string> {
   const call = /(?<![\w.])(?:test|it)(?:\.\w+(?:\((?:[^()]|\([^()]*\))*\))?)*\(\s*(["'`])((?:\\.|(?!\1).)*)\1/gs;
-  return new Set([...source.matchAll(call)].map((match) => (match[2] ?? "").replace(/\\(.)/g, "$1")));
+  return new Set([...readSource(source).withoutComments.matchAll(call)].map((match) => (match[2] ?? "").replace(/\\(.)/g, "$1")));
 }

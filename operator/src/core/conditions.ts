@@ -131,7 +131,8 @@ function rolloutPaused({ spec, memory }: Context, { pools }: ConditionFacts): Ju
   if (spec.rollout.paused) return { type: "RolloutPaused", status: "True", reason: "PausedBySpec", message: "spec.rollout.paused is true" };
   const failing = pools.filter((one) => memory.pausedRevisions[one.pool.name] === one.pool.revision).map((one) => one.pool.name);
   if (failing.length === 0) return { type: "RolloutPaused", status: "False", reason: "NotPaused", message: "no rollout is paused" };
-  const message = `more than ${spec.rollout.maxReconnectFailurePercent} % of reconnects failed while pool ${list(failing)} rolled out; change the spec, or set rollout.paused to true and back to go on`;
+  const failed = `more than ${spec.rollout.maxReconnectFailurePercent} % of reconnects failed while pool ${list(failing)} rolled out`;
+  const message = `${failed}; change the spec, or set rollout.paused to true and back to go on`;
   return { type: "RolloutPaused", status: "True", reason: "ReconnectFailures", message };
 }
 

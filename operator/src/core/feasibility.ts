@@ -28,7 +28,8 @@ export function estimateDrain(
 /** The sentence of DrainBlocked, with the numbers and what to change. */
 export function describeInfeasible(pod: string, connections: number, drain: FleetSpec["drain"], settings: PlannerSettings): string {
   const { neededMs, rateNeeded } = estimateDrain(connections, drain.reconnectsPerSecond, drain, settings);
-  const sum = `2 × ${connections} connections ÷ ${drain.reconnectsPerSecond}/s + ${seconds(settings.settleMs)} to settle + ${seconds(drain.stragglerGraceMs)} grace`;
+  const moving = `2 × ${connections} connections ÷ ${drain.reconnectsPerSecond}/s`;
+  const sum = `${moving} + ${seconds(settings.settleMs)} to settle + ${seconds(drain.stragglerGraceMs)} grace`;
   const remedies = [
     ...(rateNeeded === undefined ? [] : [`raise drain.reconnectsPerSecond to ${rateNeeded}`]),
     `raise drain.deadlineSeconds to ${Math.ceil(neededMs / 1000)}`,

@@ -11,8 +11,9 @@ import { leastLoaded } from "./victim.js";
 export interface Replacement {
   /** Pods to create now. */
   readonly create: number;
-  /** Whether the old pods are kept from taking connections. */
-  readonly cordonOld: boolean;
+  /** Whether old pods that still take connections should not any more, and whether those that do not should stay so. */
+  readonly cordonMore: boolean;
+  readonly keepCordoned: boolean;
   /** The old pod to drain next, if there is room for its clients. */
   readonly victim: PodView | undefined;
   /** One sentence on where it stands. */
@@ -40,15 +41,23 @@ export interface ReplacementInput {
 export function replaceOld(context: Context, input: ReplacementInput): Replacement {
   const { old, current, draining } = input;
   const create = surgeToCreate(input);
-  const victim = leastLoaded(old.map((view) => ({ view, name: view.pod.name, connections: view.connections })))?.view;
+  const victim = nextVictim(old);
   const refuge = input.refuge.filter((view) => view.accepting && isSoaked(context, view, old));
   const room = roomFor(context, input, refuge);
   const cordoned = old.every((view) => view.pod.grant?.purpose === "cordon");
   const fits = victim !== undefined && room.spare >= victim.connections && room.handshakes;
-  const cordonOld = cordoned ? room.spare >= 0 && room.handshakes : fits;
-  const why = `replacing ${old.length + draining.length} pods (${describeOld(old)}), ${current.filter((view) => view.accepting).length} of ${input.target} new ones serve`;
-  if (fits) return { create, cordonOld, victim: cordoned ? victim : undefined, why, blockedBy: undefined };
-  return { create, cordonOld, victim: undefined, why, blockedBy: whatIsMissing(context, input, refuge, victim, room) };
+  const cordoning = { cordonMore: fits, keepCordoned: room.spare >= 0 && room.handshakes };
+  const serving = current.filter((view) => view.accepting).length;
+  const why = `replacing ${old.length + draining.length} pods (${describeOld(old)}), ${serving} of ${input.target} new ones serve`;
+  if (fits) return { create, ...cordoning, victim: cordoned ? victim : undefined, why, blockedBy: undefined };
+  return { create, ...cordoning, victim: undefined, why, blockedBy: whatIsMissing(context, input, refuge, victim, room) };
+}
+
+/** Least connections first, so that room for one is found soon; one that does not report only if no other is left. */
+function nextVictim(old: readonly PodView[]): PodView | undefined {
+  const reporting = old.filter((view) => view.pod.report !== undefined);
+  const from = reporting.length > 0 ? reporting : old;
+  return leastLoaded(from.map((view) => ({ view, name: view.pod.name, connections: view.connections })))?.view;
 }
 
 /** Up to `maxSurge` pods above the target, draining ones counted; those that are plainly missing are never held back by it. */

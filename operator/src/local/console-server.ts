@@ -15,8 +15,8 @@ export interface ConsoleSource {
   readonly leave: (gateway: string) => boolean;
 }
 
-/** `GET /api/fleet` (status), `GET /api/events` (the last 100 client events), `GET /metrics`, `POST /api/gateways/NAME/leave`. Loopback only, and only by a loopback
- *  name: a page on the internet that resolves to 127.0.0.1 gets 403 (DNS rebinding). */
+/** `GET /api/fleet` (status), `GET /api/events` (the last 100 client events), `GET /metrics`, `POST /api/gateways/NAME/leave`.
+ *  Loopback only, and only by a loopback name: a page on the internet that resolves to 127.0.0.1 gets 403 (DNS rebinding). */
 export async function startConsoleServer(options: {
   readonly host: string;
   readonly port: number;
