@@ -72,7 +72,7 @@ function chooseKinds(schema: JsonSchema, value: unknown): JsonSchema {
   const tree = typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Tree) : {};
   const kinds = schema.anyOf?.map((alternative) => alternative.properties?.["kind"]?.const);
   if (schema.anyOf !== undefined && kinds?.every((kind) => typeof kind === "string")) {
-    const chosen = schema.anyOf[kinds.findIndex((kind) => kind === tree["kind"])];
+    const chosen = schema.anyOf[(kinds as readonly unknown[]).indexOf(tree["kind"])];
     if (chosen !== undefined) return chooseKinds(chosen, value);
     return { type: "object", properties: { kind: { enum: kinds } }, required: ["kind"] };
   }

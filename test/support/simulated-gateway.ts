@@ -1,6 +1,7 @@
 import {
   abortDrain,
   applyGrant,
+  type DrainObservation,
   type DrainState,
   isCordoned,
   servingDrain,
@@ -8,8 +9,10 @@ import {
   stepDrain,
 } from "../../gateway/src/core/drain-schedule.js";
 import type { GatewayReport, PodGrant } from "../../operator/src/core/index.js";
+import { limits } from "../../protocol/src/index.js";
 
-/** A gateway of a simulated world: counts of connections instead of sockets, the real drain schedule. Stepped every 100 ms. */
+/** A gateway of a simulated world: counts of connections instead of sockets, stepped every 100 ms. `eager` ones do all that their grant
+ *  allows at once and wait for nothing: the worst a planner must expect. The others follow the real schedule. */
 export class SimulatedGateway {
   private drain: DrainState = servingDrain;
   /** Connections not asked to move. */
@@ -22,9 +25,11 @@ export class SimulatedGateway {
   private lastHandshakeMs: number | undefined;
   private stoppedAtMs: number | undefined;
   readonly capacity: number;
+  private readonly eager: boolean;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, eager: boolean) {
     this.capacity = capacity;
+    this.eager = eager;
   }
 
   get connections(): number {
@@ -85,7 +90,7 @@ export class SimulatedGateway {
     if (!isCordoned(this.drain)) return { moves: 0, moved: 0, cut: 0 };
     const graceMs = this.drain.grant?.stragglerGraceMs ?? 1_000;
     const stragglers = this.asked.filter((cohort) => cohort.stubborn && nowMs - cohort.atMs >= graceMs);
-    const step = stepDrain(this.drain, nowMs, {
+    const step = (this.eager && !this.isStopping ? stepEagerly : stepDrain)(this.drain, nowMs, {
       open: this.connections,
       unasked: this.unasked,
       stragglers: stragglers.reduce((sum, cohort) => sum + cohort.count, 0),
@@ -156,3 +161,21 @@ export class SimulatedGateway {
     return granted.reply.accepted;
   }
 }
+
+function stepEagerly(state: DrainState, nowMs: number, { open, unasked, stragglers }: DrainObservation): EagerStep {
+  const { grant } = state;
+  const fresh = grant !== undefined && nowMs - state.renewedAtMs < limits.grantRenewMs;
+  const recent = state.moved.filter((move) => move.atMs >= nowMs - 1_000);
+  const allowed = Math.max(0, (fresh ? grant.perSecond : 0) - recent.reduce((sum, move) => sum + move.count, 0));
+  const closes = Math.min(allowed, stragglers);
+  const reconnects = Math.min(allowed - closes, unasked);
+  const phase = (grant?.perSecond ?? 0) === 0 ? "cordoned" : open === 0 ? "drained" : "draining";
+  return {
+    state: { ...state, phase, moved: [...recent, { atMs: nowMs, count: closes + reconnects }] },
+    reconnects,
+    closes,
+    closeRest: false,
+  };
+}
+
+type EagerStep = Pick<ReturnType<typeof stepDrain>, "state" | "reconnects" | "closes" | "closeRest">;

@@ -19,7 +19,7 @@ export class SimulatedOperator {
   private readonly accepted = new Map<string, AcceptedGrant>();
   /** Its own confirmed writes, laid over a cache that is behind. */
   private overlay = new Map<string, Pick<ObservedPod, "grant" | "version">>();
-  private frozen: { readonly pods: readonly ObservedPod[]; readonly spec: Observed["spec"] } | undefined;
+  private frozen: Pick<Observed, "pods" | "spec" | "deleting"> | undefined;
   status: FleetStatus | undefined;
   /** How often a call or a write fails, half of the failed calls having arrived all the same. */
   failureShare = 0;
@@ -40,7 +40,7 @@ export class SimulatedOperator {
 
   /** From now on it sees no change but its own: a watch that hangs. */
   freeze(): void {
-    this.frozen = { pods: this.observePods(), spec: this.world.spec };
+    this.frozen = { pods: this.observePods(), spec: this.world.spec, deleting: this.world.deleting };
   }
 
   /** Observes, plans, does the first `actionsMax` actions (a crash comes then), and keeps its status. */
@@ -63,7 +63,7 @@ export class SimulatedOperator {
   observe(): Observed {
     return {
       spec: this.frozen?.spec ?? this.world.spec,
-      deleting: this.world.deleting,
+      deleting: this.frozen?.deleting ?? this.world.deleting,
       epoch: this.epoch,
       pods:
         this.frozen === undefined

@@ -11,14 +11,16 @@ export class SimulatedWorld {
   deleting = false;
   /** Clients that want a connection and have none. */
   private homeless: { atMs: number; count: number }[] = [];
-  private readonly movesPerSlice: number[] = [];
+  readonly movesPerSlice: number[] = [];
   private readonly budgets: { atMs: number; perSecond: number }[] = [];
   private nextUid = 0;
   private readonly random: () => number;
-  /** Names in the order of creation, to see that none lives twice. */
-  readonly created: string[] = [];
 
-  constructor(spec: FleetSpec, random: () => number) {
+  /** Gateways waste no time, reports are new, and so everything that may overlap does. */
+  private readonly eager: boolean;
+
+  constructor(spec: FleetSpec, random: () => number, eager: boolean) {
+    this.eager = eager;
     this.spec = spec;
     this.random = random;
     this.budgets.push({ atMs: this.nowMs, perSecond: spec.drain.reconnectsPerSecond });
@@ -77,7 +79,7 @@ export class SimulatedWorld {
     if (emptied && pod.vanishesAtMs === undefined) pod.vanishesAtMs = this.nowMs + 300;
     if (pod.phase === "pending" && this.nowMs >= pod.startsAtMs) {
       pod.phase = "running";
-      pod.gateway = new SimulatedGateway(hardConnections);
+      pod.gateway = new SimulatedGateway(hardConnections, this.eager);
       pod.touch();
     }
     const ready = pod.phase === "running" && this.nowMs >= pod.startsAtMs + 500 && pod.gateway?.isReady === true;
@@ -155,7 +157,7 @@ export class SimulatedWorld {
   restart(pod: SimulatedPod): void {
     if (pod.gateway === undefined) return;
     this.loseClients(pod.gateway.drop());
-    pod.gateway = new SimulatedGateway(hardConnections);
+    pod.gateway = new SimulatedGateway(hardConnections, this.eager);
     pod.startsAtMs = this.nowMs + 1_000;
     pod.touch();
   }
@@ -169,7 +171,7 @@ export class SimulatedWorld {
   }
 
   observe(): readonly ObservedPod[] {
-    return [...this.pods.values()].map((pod) => pod.observe(this.nowMs));
+    return [...this.pods.values()].map((pod) => pod.observe(this.nowMs, this.eager ? 0 : 2_000));
   }
 
   /** Does one action of an operator; whether it was done. */
@@ -216,7 +218,6 @@ export class SimulatedWorld {
         startsAtMs,
       }),
     );
-    this.created.push(action.pod);
     return true;
   }
 
@@ -272,11 +273,12 @@ export class SimulatedPod {
     this.version += 1;
   }
 
-  /** Reports are up to 2 s old, as a stream's are. */
-  observe(nowMs: number): ObservedPod {
+  /** Reports are up to `reportMs` old, as a stream's are. */
+  observe(nowMs: number, reportMs: number): ObservedPod {
     const { uid, name, pool, slot, revision, createdAtMs } = this.facts;
     const running = this.phase === "running" && nowMs >= this.startsAtMs + 200;
-    if (this.reported === undefined || nowMs - this.reported.atMs >= 2_000) this.reported = { atMs: nowMs, value: this.gateway?.report() };
+    if (this.reported === undefined || nowMs - this.reported.atMs >= reportMs)
+      this.reported = { atMs: nowMs, value: this.gateway?.report() };
     const report = running && nowMs >= this.silentUntilMs ? this.reported.value : undefined;
     return {
       ...{ uid, name, pool, slot, revision, createdAtMs, version: String(this.version), phase: this.phase, ready: this.ready },

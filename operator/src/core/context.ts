@@ -40,7 +40,6 @@ export interface Wait {
   readonly pod?: string | undefined;
   readonly why: string;
   readonly blockedBy: string;
-  readonly untilMs?: number | undefined;
 }
 
 export function serve(why: string): Wish {

@@ -152,7 +152,8 @@ function fenceWaits({ observed, grantsBlockedBy }: Context): readonly Wait[] {
 
 /** From wishes to actions. Order: what ended is cleared away, pods are told (restoring before creating), pods are made, pods are deleted. */
 function finish(context: Context, decided: Decided): Plan {
-  const deletes = context.views.flatMap((view) => deleteAction(context, view, decided));
+  const unserved = new Map(decided.unserved.map(({ view, why }) => [view.pod.uid, why]));
+  const deletes = context.views.flatMap((view) => deleteAction(context, view, decided, unserved.get(view.pod.uid)));
   const deleted = new Set(deletes.map((action) => action.uid));
   const told = context.views
     .filter((view) => view.pod.phase !== "gone" && !deleted.has(view.pod.uid))
@@ -179,15 +180,14 @@ function finish(context: Context, decided: Decided): Plan {
 
 type DeleteAction = Extract<Action, { kind: "deletePod" }>;
 
-function deleteAction(context: Context, view: PodView, decided: Decided): readonly DeleteAction[] {
+function deleteAction(context: Context, view: PodView, decided: Decided, whyUnserved: string | undefined): readonly DeleteAction[] {
   if (decided.deposedBy !== undefined) return [];
-  const unserved = decided.unserved.find((one) => one.view === view);
   const wish = decided.wishes.get(view.pod.uid);
   const overdue = decided.overdue.has(view.pod.uid);
-  const unwanted = unserved !== undefined || view.pod.phase === "gone" || overdue || wish?.purpose === "drain";
+  const unwanted = whyUnserved !== undefined || view.pod.phase === "gone" || overdue || wish?.purpose === "drain";
   const reason = unwanted ? mayDelete(view, overdue, context.settings, context.nowMs) : undefined;
   if (reason === undefined) return [];
-  return [{ kind: "deletePod", ...referenceOf(view), reason, why: unserved?.why ?? whyDeleted(reason, wish) }];
+  return [{ kind: "deletePod", ...referenceOf(view), reason, why: whyUnserved ?? whyDeleted(reason, wish) }];
 }
 
 function whyDeleted(reason: DeleteAction["reason"], wish: Wish | undefined): string {

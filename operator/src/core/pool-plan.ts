@@ -96,11 +96,12 @@ function sortPods(context: Context, pool: PoolSpec): PoolPods {
   const alive = all.filter((view) => !view.dead);
   const draining = alive.filter((view) => view.pod.grant?.purpose === "drain");
   const unservedOld = alive.filter((view) => view.mustLeave !== undefined && neverServed(view));
-  const still = draining.filter((view) => !unservedOld.includes(view));
+  const unserved = new Set(unservedOld);
+  const still = draining.filter((view) => !unserved.has(view));
   const shrinking = still.filter((view) => view.pod.grant?.reason === "scaleDown");
-  const others = still.filter((view) => !shrinking.includes(view));
+  const others = still.filter((view) => view.pod.grant?.reason !== "scaleDown");
   const undone = others.filter((view) => view.mustLeave === undefined);
-  const staying = alive.filter((view) => !draining.includes(view) && !unservedOld.includes(view));
+  const staying = alive.filter((view) => view.pod.grant?.purpose !== "drain" && !unserved.has(view));
   const current = [...staying.filter((view) => view.mustLeave === undefined), ...undone];
   const old = staying.filter((view) => view.mustLeave !== undefined);
   return {
@@ -190,15 +191,16 @@ function chooseVictim(context: Context, pods: PoolPods, scaling: ScalingDecision
   if (chosen !== undefined) return { view: chosen, reason: "scaleDown", why: scaling.why };
   const settled = pods.old.length + pods.leaving.length + pods.shrinking.length === 0 && context.memory.forced === undefined;
   if (!settled || pods.kept.length <= scaling.target) return undefined;
-  const candidates = pods.kept.map((view) => scalingPod(view));
-  const victim = leastLoaded(candidates);
+  const candidates = pods.kept.map(scalingPod);
+  const victim = leastLoaded(candidates.filter((pod) => pod.accepting || pod.starting));
   if (victim === undefined || !othersHold(candidates, victim)) return undefined;
   const view = pods.kept.find((one) => one.pod.uid === victim.uid);
   return view === undefined ? undefined : { view, reason: "scaleDown", why: `${pods.kept.length} pods, ${scaling.target} wanted` };
 }
 
 function wishForOld(view: PodView, replacement: Replacement | undefined): Wish {
-  const cordoned = replacement?.cordonOld ?? view.pod.grant?.purpose !== "serve";
+  const isCordoned = (view.pod.grant?.purpose ?? "serve") !== "serve";
+  const cordoned = replacement === undefined ? isCordoned : replacement.cordonMore || (isCordoned && replacement.keepCordoned);
   return cordoned && view.mustLeave !== undefined
     ? cordon(view.mustLeave, `new connections go to new pods: ${replacement?.why ?? describeLeaving(view)}`)
     : serve(replacement?.blockedBy ?? "it is needed until its replacement serves");
@@ -224,7 +226,7 @@ function startingWaits(pods: PoolPods): readonly Wait[] {
     .filter((view) => view.starting)
     .map(({ pod, state }) => ({
       pod: pod.name,
-      why: `${pod.name} is starting`,
+      why: "it is starting",
       blockedBy: state === "Pending" ? "its process has not started" : "it is not ready yet",
     }));
 }

@@ -19,7 +19,10 @@ export function planRemovedPools(context: Context): RemovedPools {
   const old = pods.filter((view) => !draining.includes(view) && !unserved.includes(view));
   const refuge = context.views.filter((view) => view.mustLeave === undefined && !view.dead);
   const step = old.length === 0 ? undefined : replaceOld(context, { ...quietPool, current: [], old, draining, refuge });
-  const wish = step?.cordonOld === true ? cordon("poolRemoved", step.why) : serve(step?.blockedBy ?? "it is needed");
+  const wishFor = ({ pod }: PodView): Wish => {
+    const cordoned = step?.cordonMore === true || (pod.grant?.purpose === "cordon" && step?.keepCordoned === true);
+    return cordoned ? cordon("poolRemoved", step.why) : serve(step?.blockedBy ?? "it is needed");
+  };
   const drain = (view: PodView): DrainWish => ({
     view,
     reason: "poolRemoved",
@@ -27,7 +30,7 @@ export function planRemovedPools(context: Context): RemovedPools {
   });
   return {
     wishes: new Map([
-      ...old.map((view): [string, Wish] => [view.pod.uid, wish]),
+      ...old.map((view): [string, Wish] => [view.pod.uid, wishFor(view)]),
       ...draining.map((view): [string, Wish] => [view.pod.uid, cordon("poolRemoved", "its pool is not in the spec")]),
     ]),
     running: draining.map(drain),

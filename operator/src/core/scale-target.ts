@@ -91,7 +91,7 @@ function shrinkOrHold(input: ScalingInput, hold: Hold): ScalingDecision {
   const room = `room for ${Math.floor(hold.headroom)} more connections, ${Math.ceil(hold.headroomWanted)} wanted`;
   if (input.target <= input.minReplicas) return { ...hold, why: `${room}; minReplicas ${input.minReplicas}` };
   if (input.unsettled !== undefined) return { ...hold, why: `${room}; not shrinking: ${input.unsettled}` };
-  const victim = input.pods.length < input.target ? undefined : leastLoaded(input.pods);
+  const victim = input.pods.length < input.target ? undefined : leastLoaded(input.pods.filter((pod) => pod.accepting || pod.starting));
   if (!couldDoWithout(input, victim)) return { ...hold, why: `${room}; all ${input.target} pods are needed` };
   const sinceMs = input.shrinkableSinceMs ?? input.nowMs;
   const leftMs = sinceMs + input.stabilizationMs - input.nowMs;

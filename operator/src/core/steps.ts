@@ -29,7 +29,6 @@ function stepOf(action: Action): PlannedStep {
     ...(pod === undefined ? {} : { pod }),
     why: action.why,
     ...(action.kind === "wait" ? { blockedBy: action.blockedBy } : {}),
-    ...(action.kind === "wait" && action.untilMs !== undefined ? { untilMs: action.untilMs } : {}),
   };
 }
 

@@ -56,7 +56,8 @@ export interface Observed {
   readonly spec: FleetSpec;
   /** The fleet has been deleted: close it, create nothing. */
   readonly deleting: boolean;
-  /** Transitions of the operator's lease, ≥ 1: each leader's is higher than that of every leader before it. Local mode: 1. */
+  /** Transitions of the operator's lease, ≥ 1: each leader's is higher than that of every leader before it. Local mode: 1. A world whose
+   *  lease can be lost (somebody deletes it) starts again above the highest epoch written on a pod: a planner with a lower one does nothing. */
   readonly epoch: number;
   /** All pods of the fleet, of any pool, revision and state, in any order. */
   readonly pods: readonly ObservedPod[];
@@ -210,7 +211,6 @@ export type Action =
       readonly pod?: string | undefined;
       readonly why: string;
       readonly blockedBy: string;
-      readonly untilMs?: number | undefined;
     };
 
 /** gone: the world says its process ended. drained: no connection, and its grant is released. neverServed: it never had a connection.
@@ -257,7 +257,6 @@ export interface PlannedStep {
   readonly pod?: string | undefined;
   readonly why: string;
   readonly blockedBy?: string | undefined;
-  readonly untilMs?: number | undefined;
 }
 
 export interface PoolStatus {
