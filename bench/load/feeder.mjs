@@ -42,7 +42,8 @@ function randomNumbers(seed) {
 function delivery(sequence, bytes) {
   const notificationId = `n${String(sequence).padStart(9, "0")}`;
   const cursor = `c1_${String(nowMs).padStart(13, "0")}_${String(sequence % 1_000_000).padStart(6, "0")}`;
-  const start = `{"type":"notification","notification_id":"${notificationId}","cursor":"${cursor}","created_at":${nowMs},"data":{"title":"Order shipped","body":"`;
+  const members = `"notification_id":"${notificationId}","cursor":"${cursor}","created_at":${nowMs}`;
+  const start = `{"type":"notification",${members},"data":{"title":"Order shipped","body":"`;
   return { frame: Buffer.from(`${start}${"x".repeat(bytes - start.length - 3)}"}}`), cursor, notificationId, createdAtMs: nowMs };
 }
 

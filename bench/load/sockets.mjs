@@ -7,7 +7,8 @@ const openingAtOnce = 50;
 /** One for all: nothing is kept. */
 const discarded = Buffer.alloc(256 * 1024);
 
-/** The reader sleeps between two rounds, so that it takes many frames a read and leaves the core to the feeder: a million clients are not on one core either. */
+/** The reader sleeps between two rounds, so that it takes many frames a read and leaves the core to the feeder: a million clients are not on
+ *  one core either. */
 const napMs = 10;
 const napping = new Int32Array(new SharedArrayBuffer(4));
 
