@@ -56,7 +56,7 @@ export class SimulatedWorld {
   churn(share: number): void {
     for (const pod of this.living()) {
       const left = pod.gateway?.leave(Math.floor(pod.gateway.connections * share)) ?? 0;
-      this.place(left, false);
+      this.loseClients(left - this.place(left, false));
     }
   }
 

@@ -38,7 +38,7 @@ export function planPool(context: Context, pool: PoolSpec): PoolPlan {
     kept: pods.kept,
     shrinkingNow: pods.shrinking,
     gone: pods.gone,
-    replacing: pods.old.length + pods.leaving.length > 0,
+    surge: pods.old.length + pods.leaving.length > 0 ? Math.max(1, context.spec.rollout.maxSurge) : 0,
   });
   const scaling = decideScaling(context, pool, pods, size);
   const restored = pods.shrinking.slice(0, Math.max(0, scaling.target - pods.kept.length));

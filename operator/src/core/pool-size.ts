@@ -11,7 +11,7 @@ export interface PoolSize {
 /** `kept` are pods that are not being drained, `shrinkingNow` those that are because the pool does not need them.
  *
  *  The target is memory, corrected by the pods: one drained for want of need that memory does not know of (the operator died before it could
- *  save) lowers it; more pods than it says, while none is being replaced, raise it, and the autoscaler gets rid of them in its own time. */
+ *  save) lowers it; more pods than it and the surge say raise it, and the autoscaler gets rid of them in its own time. */
 export function poolSize(options: {
   readonly pool: PoolSpec;
   readonly mode: FleetSpec["autoscaling"]["mode"];
@@ -19,16 +19,16 @@ export function poolSize(options: {
   readonly kept: readonly PodView[];
   readonly shrinkingNow: readonly PodView[];
   readonly gone: number;
-  readonly replacing: boolean;
+  /** Pods that may be there on top of the target while some are replaced; 0 while none is. */
+  readonly surge: number;
 }): PoolSize {
-  const { pool, mode, memory, kept, shrinkingNow, gone, replacing } = options;
+  const { pool, mode, memory, kept, shrinkingNow, gone, surge } = options;
   const shrinking = shrinkingNow.map((view) => view.pod.uid);
   if (mode !== "Builtin") return { target: within(pool, pool.replicas ?? pool.minReplicas), shrinking };
   const known = memory?.target;
   if (known === undefined) return { target: within(pool, kept.length + gone), shrinking };
   const unknown = shrinking.filter((uid) => memory?.shrinking.includes(uid) !== true).length;
-  const target = replacing ? known - unknown : Math.max(known - unknown, kept.length);
-  return { target: within(pool, target), shrinking };
+  return { target: within(pool, Math.max(known - unknown, kept.length - surge)), shrinking };
 }
 
 function within(pool: PoolSpec, replicas: number): number {

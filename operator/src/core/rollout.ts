@@ -3,11 +3,16 @@ import { connectionsOf } from "./context.js";
 import { arrivalsUntilReady, podCapacityShare } from "./headroom.js";
 import type { PodView } from "./pod-view.js";
 import { handshakeUtilisation } from "./scaling-input.js";
+import { spreadOnLeastLoaded } from "./spread.js";
 import { leastLoaded } from "./victim.js";
 
 /** Replacing pods that must leave: an older revision, a node that goes, a pool that was removed. First there is something better to connect
  *  to, then the old pods take no new connections, then one after the other is drained. Cordoning them all at once, rather than the victim
- *  only, is what keeps clients from being moved from old pod to old pod (1.6 moves a client otherwise, DESIGN §7). */
+ *  only, is what keeps clients from being moved from old pod to old pod (1.6 moves a client otherwise, DESIGN §7).
+ *
+ *  Where the balancer has filled the surge pod like all others while it soaked, it alone may never have room for a victim. Then old pods take
+ *  part of its clients too, rather than that the rollout stands still: it costs some of them a second move, at most until the new pods
+ *  together have the room. So it is where pods of a revision in between have taken the surge. */
 export interface Replacement {
   /** Pods to create now. */
   readonly create: number;
@@ -50,6 +55,10 @@ export function replaceOld(context: Context, input: ReplacementInput): Replaceme
   const serving = current.filter((view) => view.accepting).length;
   const why = `replacing ${old.length + draining.length} pods (${describeOld(old)}), ${serving} of ${input.target} new ones serve`;
   if (fits) return { create, ...cordoning, victim: cordoned ? victim : undefined, why, blockedBy: undefined };
+  if (victim !== undefined && isStuck(context, input, refuge, create) && othersTake(context, input, refuge, victim)) {
+    const spread = `${why}; ${victim.pod.name} spreads over old and new ones, new ones alone have no room`;
+    return { create, cordonMore: false, keepCordoned: false, victim, why: spread, blockedBy: undefined };
+  }
   return { create, ...cordoning, victim: undefined, why, blockedBy: whatIsMissing(context, input, refuge, victim, room) };
 }
 
@@ -81,9 +90,31 @@ interface Room {
   readonly handshakes: boolean;
 }
 
+/** Nothing is under way that could make room: no pod starts, soaks or drains, and no more may be created. */
+function isStuck(context: Context, input: ReplacementInput, refuge: readonly PodView[], create: number): boolean {
+  const coming = input.refuge.some((view) => view.starting || (view.accepting && !refuge.includes(view)));
+  const somewhere = refuge.length > 0 || input.target > 0;
+  return somewhere && create === 0 && !coming && input.draining.length === 0 && context.clientsMissing === 0;
+}
+
+/** Whether new and old pods together would hold the victim's clients and those that arrive. */
+function othersTake(context: Context, input: ReplacementInput, refuge: readonly PodView[], victim: PodView): boolean {
+  const others = [...refuge, ...input.old.filter((view) => view !== victim && view.pod.report !== undefined)];
+  const loads = spreadOnLeastLoaded(
+    others.map((view) => view.connections),
+    victim.connections + arrivalsFor(input),
+  );
+  const handshakes = handshakeUtilisation * context.spec.handshakesPerSecond * others.length;
+  return others.length > 0 && handshakes >= input.handshakesPerSecond && others.every((view, index) => (loads[index] ?? 0) <= view.slots);
+}
+
+function arrivalsFor(input: ReplacementInput): number {
+  return Math.max(podCapacityShare(input.podCapacity), arrivalsUntilReady(input.netArrivalsPerSecond, input.timeToReadyMs));
+}
+
 function roomFor(context: Context, input: ReplacementInput, refuge: readonly PodView[]): Room {
   const slots = refuge.reduce((sum, view) => sum + Math.max(0, view.slots - view.connections), 0);
-  const arrivals = Math.max(podCapacityShare(input.podCapacity), arrivalsUntilReady(input.netArrivalsPerSecond, input.timeToReadyMs));
+  const arrivals = arrivalsFor(input);
   const handshakes = handshakeUtilisation * context.spec.handshakesPerSecond * refuge.length;
   return {
     spare: slots - arrivals - connectionsOf(input.draining) - context.clientsMissing,
