@@ -148,3 +148,17 @@ describe("refinements", () => {
     expect(described({ interval: 5, timeout: 5, other: "x" }, "")).toHaveLength(1);
   });
 });
+
+test("a YAML alias does not carry the defaults of one place to the other", () => {
+  const aliased = "a: &here { host: h }\nb: *here";
+  const file = join(mkdtempSync(join(tmpdir(), "pushfleet-configuration-")), "part.yaml");
+  writeFileSync(file, aliased);
+  const two = Strict({
+    a: Strict({ host: Type.String(), port: Type.Integer({ default: 1 }) }),
+    b: Strict({ host: Type.String(), path: Type.String({ default: "/" }) }),
+  });
+  expect(loadConfiguration(two, { file, environmentPrefix: "X_", environment: {} })).toEqual({
+    kind: "configuration",
+    value: { a: { host: "h", port: 1 }, b: { host: "h", path: "/" } },
+  });
+});

@@ -54,7 +54,7 @@ export function validateConfiguration<Schema extends TObject>(
   refinements: readonly Refinement<Static<Schema>>[] = [],
 ): Configured<Static<Schema>> {
   const ajv = new Ajv({ allErrors: true, verbose: true, useDefaults: true, strict: false });
-  const copy: unknown = structuredClone(value);
+  const copy: unknown = JSON.parse(JSON.stringify(value)); // a YAML alias is one object in two places: defaults must not go to both
   const validate = ajv.compile<Static<Schema>>(chooseKinds(schema as JsonSchema, copy));
   const faults: Fault[] = validate(copy) ? [] : [...faultsFromSchemaErrors(validate.errors ?? [])];
   const refined = refinements.filter(({ path }) => !faults.some((fault) => isUnder(fault.path, path)));

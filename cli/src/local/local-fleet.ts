@@ -92,7 +92,12 @@ export class LocalFleet {
   /** Within `stopMs`, without a drain: connections are closed with 1001. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    await Promise.race([this.#stopAll(), new Promise((resolve) => setTimeout(resolve, stopMs))]);
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise((resolve) => {
+      timer = setTimeout(resolve, stopMs);
+    });
+    await Promise.race([this.#stopAll(), tooLate]);
+    clearTimeout(timer);
   }
 
   async #stopAll(): Promise<void> {
