@@ -175,6 +175,11 @@ export const limits = {
   disconnectAttemptsMax: 3,
   /** gRPC channels to other gateway workers kept open. */
   peerChannelsMax: 1_000,
+  /** What is left to sockets that were closed before they are cut. */
+  closeLingerMs: 250,
+  /** Of the notifications delivered, so many in a window are remembered for `pushfleet_receipt_seconds`. */
+  receiptsRemembered: 5_000,
+  receiptWindowMs: 30_000,
   /** `stop` without a drain is over by then. */
   closeAllMs: 3_000,
 
