@@ -1,7 +1,8 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Server } from "@grpc/grpc-js";
 import { limits } from "@pushfleet/protocol";
 import type { Registry } from "@pushfleet/registry";
 import {
-  type AdminServer,
   bindGrpcServer,
   type Clock,
   createGrpcServer,
@@ -14,167 +15,257 @@ import {
 } from "@pushfleet/service";
 import type { Registry as MetricsRegistry } from "prom-client";
 import type { GatewayConfig } from "./configuration.js";
-import { capacity } from "./core/capacity.js";
+import { type Capacity, capacity } from "./core/capacity.js";
 import { HandshakeBucket } from "./core/token-bucket.js";
-import { createAuthenticator } from "./shell/authenticator.js";
-import { Drainer } from "./shell/drainer.js";
+import { type Authenticator, createAuthenticator } from "./shell/authenticator.js";
+import { ConnectionTable } from "./shell/connection-table.js";
 import { addGatewayService } from "./shell/gateway-service.js";
-import { startListener } from "./shell/listener.js";
-import { readMachine } from "./shell/machine.js";
+import { type Handshake, admit as judge } from "./shell/handshake.js";
+import { type Listener, listen } from "./shell/listener.js";
+import { type MachineFacts, readMachine } from "./shell/machine.js";
 import { Metrics } from "./shell/metrics.js";
 import { Worker } from "./shell/worker.js";
 
 /** One gateway worker in this process. */
 export interface Gateway {
-  /** "host:port" each; the ports that were given when 0 was asked for. */
+  /** "host:port" each; the ports that were given when 0 was asked for. `client` is `listen.port`. */
   readonly addresses: { readonly client: string; readonly admin: string | undefined; readonly grpc: string };
   readonly metrics: MetricsRegistry;
   status(): v1.IGatewayStatus;
   readiness(): Readiness;
+  /** Cordons, and starts or renews a paced drain. */
   drain(grant: v1.IGrant, reason: string): v1.IDrainReply;
   abortDrain(epoch: number): v1.IDrainReply;
-  /** `drain`: hands its connections over first, as at SIGTERM; `close`: 1001 to everybody at once. */
+  /** `drain`: asks its clients to move first, within `drain.deadlineMs`; `close`: 1001 to everybody, over within `limits.closeAllMs`. */
   stop(how: { readonly kind: "drain" } | { readonly kind: "close" }): Promise<void>;
 }
 
 export interface GatewayParts {
+  /** Started; it outlives the gateway. */
   readonly registry: Registry;
   readonly router: RouterLink;
   readonly clock: Clock;
   readonly logger?: Logger | undefined;
+  /** Of how many workers that share the client ports this is one. Memory is then shared too, and a port in use is no fault. */
+  readonly workers?: number | undefined;
 }
 
-/** How long closed sockets may take to say goodbye. */
-const closeMs = 1_000;
-
-/** Listens, registers and serves. Rejects, with nothing left running, when a port is taken or the registry does not answer. */
-export async function createGateway(config: GatewayConfig, parts: GatewayParts): Promise<Gateway> {
-  const { registry, router, clock, logger = createLogger("gateway") } = parts;
-  const machine = readMachine();
-  const room = capacity({
-    maxConnections: config.limits.maxConnections,
-    nofile: machine.nofile,
-    memoryLimitBytes: machine.memoryLimitBytes,
-    tls: config.listen.tls !== undefined,
-  });
-  const stops: (() => Promise<void> | void)[] = [];
-  const stopAll = async (): Promise<void> => {
-    for (const stop of stops.splice(0).reverse()) await stop();
-  };
-  let isStopping = false;
-  try {
-    const authenticator = createAuthenticator(config.auth, { clock });
-    stops.push(() => authenticator.stop());
-    let grpcAddress = "";
-    const metrics = new Metrics({
-      connections: () => worker.openCount,
-      memoryLimitBytes: machine.memoryLimitBytes,
-      nofile: machine.nofile,
-    });
-    const worker: Worker = new Worker({
-      id: config.id,
-      zone: config.zone ?? "",
-      heartbeat: config.heartbeat,
-      registry,
-      router,
-      clock,
-      logger,
-      authenticator,
-      metrics,
-      tls: config.grpc.tls,
-      grpcAddress: () => grpcAddress,
-    });
-    const drainer = new Drainer({ worker, clock, metrics });
-    stops.push(() => drainer.stop());
-
-    const readiness = (): Readiness => {
-      if (isStopping) return { kind: "not_ready", reason: "stopping" };
-      if (drainer.isCordoned) return { kind: "not_ready", reason: drainer.phase };
-      return worker.registrar.isHealthy ? { kind: "ready" } : { kind: "not_ready", reason: "the registry lease is not refreshed" };
-    };
-    const status = (): v1.IGatewayStatus => ({
-      gateway: config.id,
-      incarnation: worker.registrar.incarnation,
-      state: isStopping ? v1.ServingState.STATE_STOPPING : states[drainer.phase],
-      ready: readiness().kind === "ready",
-      connections: worker.openCount,
-      effectiveMaxConnections: room.effectiveMaxConnections,
-      bindingLimit: room.binding,
-      handshakes: metrics.handshakes.accepted,
-      resumed: metrics.resumed,
-      reconnectsSent: metrics.reconnectsSent,
-      drainCloses: metrics.drainCloses,
-      deliveries: metrics.deliveries,
-      epoch: drainer.epoch,
-      remaining: drainer.remaining,
-      atMs: clock.nowMs(),
-    });
-
-    const grpc = createGrpcServer();
-    const control = {
-      drain: (grant: v1.IGrant, reason: string) => drainer.grant(grant, reason),
-      abortDrain: (epoch: number) => drainer.abort(epoch),
-    };
-    addGatewayService(grpc, { worker, metrics, clock, status, ...control });
-    const grpcPort = await bindGrpcServer(grpc, config.grpc.host, config.grpc.port, config.grpc.tls);
-    stops.push(() => grpc.forceShutdown());
-    grpcAddress = `${config.grpc.advertiseHost ?? config.grpc.host}:${grpcPort}`;
-    await worker.start();
-    stops.push(() => worker.stop());
-
-    let admin: AdminServer | undefined;
-    if (config.admin !== undefined) {
-      admin = await startAdminServer({ ...config.admin, metrics: metrics.registry, readiness });
-      stops.push(() => admin?.stop());
-    }
-    const perSecond = config.limits.handshakesPerSecond;
-    const listener = await startListener({
-      listen: config.listen,
-      worker,
-      bucket: new HandshakeBucket({ perSecond, burst: perSecond }, worker.nowMs()),
-      resumeKeys: authenticator.resumeKeys,
-      metrics,
-      wallMs: () => clock.nowMs(),
-      refusal: () => refusal(drainer.isCordoned || isStopping, worker.connections.size >= room.effectiveMaxConnections),
-      readiness,
-      onAttempt: () => drainer.attempted(),
-    });
-    stops.push(() => listener.stop());
-
-    return {
-      addresses: { client: listener.address, admin: admin?.address, grpc: grpcAddress },
-      metrics: metrics.registry,
-      status,
-      readiness,
-      ...control,
-      stop: async (how) => {
-        if (how.kind === "drain") {
-          const { reconnectsPerSecond, deadlineMs, stragglerGraceMs } = config.drain;
-          await drainer.drainOwn({ perSecond: reconnectsPerSecond, withinMs: deadlineMs, stragglerGraceMs });
-        }
-        isStopping = true;
-        drainer.closeAll();
-        for (let waitedMs = 0; worker.connections.size > 0 && waitedMs < closeMs; waitedMs += 20) {
-          await new Promise<void>((resolve) => clock.after(20, resolve));
-        }
-        await stopAll();
-      },
-    };
-  } catch (cause) {
-    await stopAll();
-    throw cause;
-  }
-}
-
-const states = {
+const statesByPhase = {
   serving: v1.ServingState.STATE_SERVING,
   cordoned: v1.ServingState.STATE_CORDONED,
   draining: v1.ServingState.STATE_DRAINING,
   drained: v1.ServingState.STATE_DRAINED,
 } as const;
 
-/** Jittered: those refused together do not come back together. */
-function refusal(isCordoned: boolean, isFull: boolean): { readonly retryAfterMs: number } | undefined {
-  if (!isCordoned && !isFull) return undefined;
-  return { retryAfterMs: (isFull ? limits.fullRetryMs : limits.cordonedRetryMs) * (0.5 + Math.random()) };
+/** Listens, takes a lease and serves. A registry that is away does not keep it from starting: it is not ready until it has a lease. Rejects,
+ *  with nothing left running, when a port is taken or a file of the configuration cannot be read. */
+export async function createGateway(config: GatewayConfig, parts: GatewayParts): Promise<Gateway> {
+  const gateway = new RunningGateway(config, parts);
+  try {
+    await gateway.start();
+  } catch (cause) {
+    await gateway.release();
+    throw cause;
+  }
+  return gateway;
+}
+
+class RunningGateway implements Gateway {
+  readonly #config: GatewayConfig;
+  readonly #parts: GatewayParts;
+  readonly #logger: Logger;
+  readonly #machine: MachineFacts = readMachine();
+  readonly #capacity: Capacity;
+  readonly #authenticator: Authenticator;
+  readonly #table = new ConnectionTable();
+  readonly #metrics: Metrics;
+  readonly #worker: Worker;
+  readonly #bucket: HandshakeBucket;
+  readonly #allowedOrigins: ReadonlySet<string> | undefined;
+  readonly #grpc: Server = createGrpcServer();
+  readonly #startMs: number;
+  readonly #releases: (() => Promise<void> | void)[] = [];
+  #grpcAddress = "";
+  #adminAddress: string | undefined;
+  #listener: Listener | undefined;
+  #isStopping = false;
+
+  constructor(config: GatewayConfig, parts: GatewayParts) {
+    const { clock, registry, router, logger = createLogger("gateway"), workers = 1 } = parts;
+    this.#config = config;
+    this.#parts = parts;
+    this.#logger = logger;
+    this.#startMs = clock.monotonicMs();
+    const { maxConnections, handshakesPerSecond } = config.limits;
+    const { nofile, memoryLimitBytes } = this.#machine;
+    const tls = config.listen.tls !== undefined;
+    this.#capacity = capacity({ maxConnections, nofile, memoryLimitBytes: memoryLimitBytes / workers, tls });
+    this.#authenticator = createAuthenticator(config.auth, { clock });
+    this.#releases.push(() => this.#authenticator.stop());
+    this.#metrics = new Metrics({ connections: () => this.#table.open, memoryLimitBytes, nofile });
+    this.#bucket = new HandshakeBucket({ perSecond: handshakesPerSecond, burst: Math.max(1, handshakesPerSecond) }, this.#nowMs());
+    const origins = config.listen.allowedOrigins;
+    this.#allowedOrigins = origins.includes("*") ? undefined : new Set(origins);
+    this.#worker = new Worker({
+      gateway: config.id,
+      zone: config.zone ?? "",
+      grpcAddress: () => this.#grpcAddress,
+      grpcTls: config.grpc.tls,
+      heartbeat: config.heartbeat,
+      authenticator: this.#authenticator,
+      registry,
+      router,
+      clock,
+      logger,
+      metrics: this.#metrics,
+      table: this.#table,
+      nowMs: () => this.#nowMs(),
+    });
+  }
+
+  get addresses() {
+    const { host } = this.#config.listen;
+    return { client: `${host}:${this.#listener?.ports[0] ?? 0}`, admin: this.#adminAddress, grpc: this.#grpcAddress };
+  }
+
+  get metrics(): MetricsRegistry {
+    return this.#metrics.registry;
+  }
+
+  async start(): Promise<void> {
+    const { grpc, admin } = this.#config;
+    addGatewayService(this.#grpc, this.#serviceHandlers(), this.#parts.clock);
+    this.#releases.push(() => this.#grpc.forceShutdown());
+    const port = await bindGrpcServer(this.#grpc, grpc.host, grpc.port, grpc.tls);
+    this.#grpcAddress = `${grpc.advertiseHost ?? grpc.host}:${port}`;
+    this.#listener = await this.#listen();
+    this.#releases.push(() => this.#listener?.destroy());
+    this.#releases.push(() => this.#worker.stop());
+    if (admin !== undefined) {
+      const server = await startAdminServer({ ...admin, metrics: this.metrics, readiness: () => this.readiness() });
+      this.#adminAddress = server.address;
+      this.#releases.push(() => server.stop());
+    }
+    await this.#worker.start();
+  }
+
+  /** Lets go of what was opened, the last first. */
+  async release(): Promise<void> {
+    for (const release of this.#releases.splice(0).reverse()) await release();
+  }
+
+  status(): v1.IGatewayStatus {
+    const { lease, drainer } = this.#worker.parts;
+    const { effectiveMaxConnections, binding } = this.#capacity;
+    const { handshakes, resumed, reconnectsSent, drainCloses, deliveries } = this.#metrics;
+    return {
+      gateway: this.#config.id,
+      incarnation: lease.incarnation,
+      state: this.#state(),
+      ready: this.readiness().kind === "ready",
+      connections: this.#table.open,
+      effectiveMaxConnections,
+      bindingLimit: binding,
+      handshakes: handshakes.accepted,
+      resumed,
+      reconnectsSent,
+      drainCloses,
+      deliveries,
+      epoch: drainer.epoch,
+      remaining: drainer.remaining,
+      atMs: this.#parts.clock.nowMs(),
+    };
+  }
+
+  readiness(): Readiness {
+    const { lease, drainer } = this.#worker.parts;
+    if (this.#isStopping) return { kind: "not_ready", reason: "stopping" };
+    if (drainer.isCordoned) return { kind: "not_ready", reason: drainer.phase };
+    if (lease.ageMs === Number.POSITIVE_INFINITY) return { kind: "not_ready", reason: "no lease in the registry yet" };
+    if (lease.ageMs >= limits.leaseNotReadyMs) return { kind: "not_ready", reason: "the lease in the registry is not refreshed" };
+    return { kind: "ready" };
+  }
+
+  drain(grant: v1.IGrant, reason: string): v1.IDrainReply {
+    return this.#worker.parts.drainer.grant(grant, reason);
+  }
+
+  abortDrain(epoch: number): v1.IDrainReply {
+    return this.#worker.parts.drainer.abort(epoch);
+  }
+
+  async stop(how: { readonly kind: "drain" } | { readonly kind: "close" }): Promise<void> {
+    if (how.kind === "drain") {
+      const { reconnectsPerSecond, deadlineMs, stragglerGraceMs } = this.#config.drain;
+      const own = { perSecond: reconnectsPerSecond, withinMs: deadlineMs, stragglerGraceMs };
+      await this.#worker.parts.drainer.drainOwn(own);
+    }
+    this.#isStopping = true;
+    this.#listener?.close();
+    this.#worker.parts.drainer.closeAll();
+    await delay(limits.closeLingerMs); // for the network, whatever the clock of the gateway: clients answer a close
+    await this.release();
+  }
+
+  #state(): v1.ServingState {
+    const { lease, drainer } = this.#worker.parts;
+    if (this.#isStopping) return v1.ServingState.STATE_STOPPING;
+    if (drainer.phase === "serving" && lease.ageMs === Number.POSITIVE_INFINITY) return v1.ServingState.STATE_STARTING;
+    return statesByPhase[drainer.phase];
+  }
+
+  #nowMs(): number {
+    return Math.floor(this.#parts.clock.monotonicMs() - this.#startMs);
+  }
+
+  #serviceHandlers() {
+    return {
+      deliver: (batch: v1.IDeliverBatch) => this.#worker.parts.deliveries.deliver(batch),
+      drain: (grant: v1.IGrant, reason: string) => this.drain(grant, reason),
+      abortDrain: (epoch: number) => this.abortDrain(epoch),
+      disconnect: (id: string, user: string, device: string, fence: number) => this.#worker.disconnect(id, user, device, fence),
+      status: () => this.status(),
+    };
+  }
+
+  #listen(): Promise<Listener> {
+    const { host, port, extraPorts, tls, trustedProxies } = this.#config.listen;
+    const worker = this.#worker;
+    return listen(
+      { host, ports: [port, ...extraPorts], tls, trustedProxies, isShared: (this.#parts.workers ?? 1) > 1, logger: this.#logger },
+      {
+        admit: (handshake) => this.#admit(handshake),
+        open: (socket, admitted) => worker.onOpen(socket, admitted),
+        message: (connection, message, isBinary) => worker.onMessage(connection, message, isBinary),
+        pong: (connection) => worker.onPong(connection),
+        drain: (connection) => worker.parts.writer.onDrain(connection),
+        close: (connection, code, reason) => {
+          this.#metrics.close(code, reason);
+          if (connection !== undefined) worker.onClose(connection, code);
+        },
+        readiness: () => this.readiness(),
+      },
+    );
+  }
+
+  #admit(handshake: Handshake) {
+    const nowMs = this.#nowMs();
+    this.#worker.parts.drainer.onHandshake(nowMs);
+    const gate = {
+      bucket: this.#bucket,
+      resumeKeys: this.#authenticator.resumeKeys,
+      allowedOrigins: this.#allowedOrigins,
+      isCordoned: this.#isStopping || this.#worker.parts.drainer.isCordoned,
+      isFull: this.#isFull(),
+    };
+    const admitted = judge(handshake, gate, { monotonicMs: nowMs, wallMs: this.#parts.clock.nowMs(), random: Math.random() });
+    if (admitted.kind !== "arrive") this.#metrics.handshake(admitted.result);
+    return admitted;
+  }
+
+  /** Also when too many wait for a registry that is away: they would all be owed a gap. */
+  #isFull(): boolean {
+    const unregistered = this.#table.size - this.#worker.parts.registrations.confirmed;
+    return this.#table.size >= this.#capacity.effectiveMaxConnections || unregistered >= limits.registrationQueueMax;
+  }
 }

@@ -9,19 +9,7 @@ import type { Outbox } from "../core/outbox.js";
 /** What hangs on a socket. `undefined` for one that is refused: it is closed at once and never becomes a connection. */
 export interface SocketData {
   connection: Connection | undefined;
-  /** What the upgrade said, until the socket is open. */
-  opening: Opening | undefined;
 }
-
-/** A handshake that is upgraded: to be refused with a code that browsers can read, or to arrive. */
-export type Opening =
-  | { readonly kind: "refuse"; readonly code: number; readonly reason: string }
-  | {
-      readonly kind: "arrive";
-      readonly device: DeviceId | undefined;
-      readonly token: { readonly text: string; readonly via: "query" | "header" } | undefined;
-      readonly arrived: Arrived;
-    };
 
 export type Socket = WebSocket<SocketData>;
 
@@ -65,7 +53,8 @@ export class Connection implements Beating, Timed {
 
   readonly openedMs: number;
   activeMs: number;
-  askedMs = 0;
+  /** When the grace it was told with `reconnect` is over. */
+  graceEndMs = 0;
   move: Move = moves.none;
 
   /** As the registry gave it. */

@@ -1,10 +1,10 @@
-import { closeCodes, limits, reconnectFrame } from "@pushfleet/protocol";
-import type { Clock, v1 } from "@pushfleet/service";
+import { limits, reconnectFrame } from "@pushfleet/protocol";
+import type { Clock, Logger, v1 } from "@pushfleet/service";
 import {
   abortDrain,
   applyGrant,
+  type DrainPhase,
   type DrainState,
-  type GrantReply,
   isCordoned,
   type OwnDrain,
   servingDrain,
@@ -12,132 +12,206 @@ import {
   stepDrain,
 } from "../core/drain-schedule.js";
 import { type Connection, moves } from "./connection.js";
+import type { ConnectionTable } from "./connection-table.js";
 import type { Metrics } from "./metrics.js";
-import type { Worker } from "./worker.js";
 
-/** Cordon and paced drain of one worker: does what the schedule says, idle connections first. */
+export interface DrainerOptions {
+  readonly table: ConnectionTable;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Whole ms since the worker's start, monotonic. */
+  readonly nowMs: () => number;
+  readonly send: (connection: Connection, frame: string) => void;
+  readonly close: (connection: Connection, name: "serviceRestart" | "goingAway", reason?: string) => void;
+}
+
+/** The worker's cordon and drain: tells the schedule what it sees, and does what it says, idle connections first. */
 export class Drainer {
-  readonly #worker: Worker;
-  readonly #clock: Clock;
-  readonly #metrics: Metrics;
-  readonly #asked = new Set<Connection>();
-  readonly #cancel: () => void;
+  readonly #options: DrainerOptions;
   #state: DrainState = servingDrain;
-  #queue: Connection[] = [];
   #reason = "drain";
-  #lastAttemptMs: number | undefined;
+  #lastHandshakeMs: number | undefined;
+  #isPaused = false;
+  /** Those asked and not yet stragglers, and the stragglers, each in the order they were asked; some have closed meanwhile. */
+  readonly #asked = new Set<Connection>();
+  readonly #stragglers = new Set<Connection>();
+  /** The walk that looks for the next to ask: once round for idle ones, then for all. */
+  #walk: Iterator<Connection> | undefined;
+  #takesBusy = false;
+  #onOver: (() => void) | undefined;
 
-  constructor(options: { readonly worker: Worker; readonly clock: Clock; readonly metrics: Metrics }) {
-    this.#worker = options.worker;
-    this.#clock = options.clock;
-    this.#metrics = options.metrics;
-    this.#cancel = options.clock.every(limits.drainSliceMs, () => this.#step());
+  constructor(options: DrainerOptions) {
+    this.#options = options;
+  }
+
+  get phase(): DrainPhase {
+    return this.#state.phase;
   }
 
   get isCordoned(): boolean {
     return isCordoned(this.#state);
   }
-  get phase(): DrainState["phase"] {
-    return this.#state.phase;
-  }
+
+  /** The highest seen. */
   get epoch(): number {
     return this.#state.epoch;
   }
-  /** Connections not yet asked to move. */
+
+  /** Open connections not yet asked to move. */
   get remaining(): number {
-    return this.#worker.openCount - this.#stillHere().length;
+    return this.#options.table.moved(moves.none);
   }
 
-  attempted(): void {
-    this.#lastAttemptMs = this.#worker.nowMs();
+  /** Somebody tried to connect: the balancer still sends clients here. */
+  onHandshake(nowMs: number): void {
+    this.#lastHandshakeMs = nowMs;
   }
 
-  grant(grant: v1.IGrant, reason: string): GrantReply {
-    const nowMs = this.#worker.nowMs();
+  /** It has closed, or its device has a newer connection: then it is no straggler, and its close counts against no budget. */
+  forget(connection: Connection): void {
+    this.#asked.delete(connection);
+    this.#stragglers.delete(connection);
+  }
+
+  /** Answers `Gateway.Drain`. */
+  grant(grant: v1.IGrant, reason: string): v1.IDrainReply {
+    const { clock, nowMs } = this.#options;
     const granted = applyGrant(
       this.#state,
       {
         perSecond: grant.reconnectsPerSecond ?? 0,
-        deadlineMs: nowMs + (grant.deadlineMs ?? 0) - this.#clock.nowMs(),
+        deadlineMs: nowMs() + (grant.deadlineMs ?? 0) - clock.nowMs(),
         epoch: grant.epoch ?? 0,
         stragglerGraceMs: grant.stragglerGraceMs ?? 0,
       },
-      nowMs,
+      nowMs(),
     );
+    const wasServing = !this.isCordoned;
     this.#state = granted.state;
-    this.#reason = reason === "" ? "drain" : reason;
+    if (granted.reply.accepted && reason !== "") this.#reason = reason;
+    if (wasServing && granted.reply.accepted) this.#begin();
     return granted.reply;
   }
 
-  abort(epoch: number): GrantReply {
-    const granted = abortDrain(this.#state, epoch);
-    this.#state = granted.state;
-    if (granted.reply.accepted) this.#queue = [];
-    return granted.reply;
+  /** Answers `Gateway.AbortDrain`. Those that were asked to move go on moving. */
+  abort(epoch: number): v1.IDrainReply {
+    const aborted = abortDrain(this.#state, epoch);
+    this.#state = aborted.state;
+    if (aborted.reply.accepted) this.#options.logger.info({ epoch }, "drain aborted, serving again");
+    return aborted.reply;
   }
 
-  /** SIGTERM. Resolves when nobody is left, or at the deadline with the rest closed. */
-  async drainOwn(own: Omit<OwnDrain, "deadlineMs"> & { readonly withinMs: number }): Promise<void> {
-    const nowMs = this.#worker.nowMs();
-    this.#state = startOwnDrain(this.#state, { ...own, deadlineMs: nowMs + own.withinMs }, nowMs);
-    while (this.#worker.connections.size > 0) await new Promise<void>((resolve) => this.#clock.after(limits.drainSliceMs, resolve));
+  /** SIGTERM. Resolves when nobody is left, or everything was closed at the deadline. */
+  drainOwn(own: { readonly perSecond: number; readonly withinMs: number; readonly stragglerGraceMs: number }): Promise<void> {
+    const nowMs = this.#options.nowMs();
+    const granted = this.#state.grant?.perSecond ?? 0;
+    const perSecond = granted > 0 ? granted : own.perSecond;
+    const ownDrain: OwnDrain = { perSecond, deadlineMs: nowMs + own.withinMs, stragglerGraceMs: own.stragglerGraceMs };
+    const wasServing = !this.isCordoned;
+    this.#state = startOwnDrain(this.#state, ownDrain, nowMs);
+    if (wasServing) this.#begin();
+    return new Promise((resolve) => {
+      this.#onOver = resolve;
+      this.step();
+    });
   }
 
-  stop(): void {
-    this.#cancel();
-  }
-
-  #stillHere(): readonly Connection[] {
-    for (const connection of this.#asked) if (connection.socket === undefined) this.#asked.delete(connection);
-    return [...this.#asked];
-  }
-
-  #step(): void {
-    if (this.#state.phase === "serving") return;
-    const nowMs = this.#worker.nowMs();
-    const asked = this.#stillHere();
-    const graceMs = this.#state.grant?.stragglerGraceMs ?? this.#state.own?.stragglerGraceMs ?? 0;
-    const stragglers = asked.filter((connection) => connection.move === moves.asked && nowMs - connection.askedMs >= graceMs);
+  /** Call it every `limits.drainSliceMs`. */
+  step(): void {
+    if (this.#state === servingDrain) return;
+    const { table, metrics } = this.#options;
+    const nowMs = this.#options.nowMs();
+    this.#findStragglers(nowMs);
     const step = stepDrain(this.#state, nowMs, {
-      open: this.#worker.openCount,
-      unasked: this.#worker.openCount - asked.length,
-      stragglers: stragglers.length,
-      lastHandshakeMs: this.#lastAttemptMs,
+      open: table.open,
+      unasked: this.remaining,
+      stragglers: this.#stragglers.size,
+      lastHandshakeMs: this.#lastHandshakeMs,
     });
     this.#state = step.state;
-    for (const connection of stragglers.slice(0, step.closes)) {
-      this.#metrics.drainCloses++;
-      connection.socket?.end(closeCodes.serviceRestart.code, closeCodes.serviceRestart.reason);
+    this.#tellPause(step.paused);
+    for (const connection of first(this.#stragglers, step.closes)) {
+      metrics.drainCloses += 1;
+      this.#options.close(connection, "serviceRestart");
     }
-    for (let count = 0; count < step.reconnects; count++) this.#askNext(nowMs, step.stragglerGraceMs);
-    if (step.closeRest) this.closeAll();
+    this.#ask(step.reconnects, step.stragglerGraceMs, nowMs);
+    if (step.closeRest) {
+      metrics.drainCloses += table.open;
+      this.closeAll();
+    }
+    if (this.#onOver !== undefined && table.open === 0) this.#finish();
   }
 
+  /** 1001 to everybody, before hello or after it. */
   closeAll(): void {
-    for (const connection of this.#worker.connections.values())
-      connection.socket?.end(closeCodes.goingAway.code, closeCodes.goingAway.reason);
+    for (const connection of [...this.#options.table.byNumber.values()]) this.#options.close(connection, "goingAway");
   }
 
-  #askNext(nowMs: number, graceMs: number): void {
-    const connection = this.#nextUnasked();
-    if (connection === undefined) return;
-    connection.move = moves.asked;
-    connection.askedMs = nowMs;
-    this.#asked.add(connection);
-    this.#metrics.reconnectsSent++;
-    this.#worker.sender.control(connection, reconnectFrame(graceMs, this.#reason));
+  #begin(): void {
+    this.#walk = undefined;
+    this.#takesBusy = false;
+    this.#options.logger.info({ reason: this.#reason, connections: this.#options.table.open }, "cordoned");
   }
 
-  /** Those that have been quiet the longest first: moving them disturbs least. Sorted once; who comes later is found when the list is empty. */
-  #nextUnasked(): Connection | undefined {
-    for (let round = 0; round < 2; round++) {
-      for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) {
-        if (next.socket !== undefined && next.isOpen && next.move === moves.none) return next;
+  #finish(): void {
+    const onOver = this.#onOver;
+    this.#onOver = undefined;
+    onOver?.();
+  }
+
+  /** By the grace that they were told, not the one of a later grant. */
+  #findStragglers(nowMs: number): void {
+    for (const connection of this.#asked) {
+      if (connection.move === moves.asked && connection.graceEndMs > nowMs) return;
+      this.#asked.delete(connection);
+      if (connection.move !== moves.asked) continue;
+      this.#options.table.setMove(connection, moves.straggler);
+      this.#stragglers.add(connection);
+    }
+  }
+
+  #ask(count: number, graceMs: number, nowMs: number): void {
+    for (let i = 0; i < count; i++) {
+      const connection = this.#nextUnasked(nowMs);
+      if (connection === undefined) return;
+      this.#options.table.setMove(connection, moves.asked);
+      connection.graceEndMs = nowMs + Math.floor(graceMs);
+      this.#asked.add(connection);
+      this.#options.metrics.reconnectsSent += 1;
+      this.#options.send(connection, reconnectFrame(graceMs, this.#reason));
+    }
+  }
+
+  /** Walks round the table, over many slices: first for those that are idle, from the second round on for whatever is left. */
+  #nextUnasked(nowMs: number): Connection | undefined {
+    for (let rounds = 0; rounds < 3; ) {
+      this.#walk ??= this.#options.table.byNumber.values();
+      const next = this.#walk.next();
+      if (next.done === true) {
+        this.#walk = undefined;
+        this.#takesBusy = true;
+        rounds += 1;
+        continue;
       }
-      this.#queue = [...this.#worker.connections.values()]
-        .filter((one) => one.isOpen && one.move === moves.none)
-        .sort((a, b) => b.activeMs - a.activeMs);
+      const connection = next.value;
+      if (!connection.isOpen || connection.move !== moves.none) continue;
+      if (this.#takesBusy || nowMs - connection.activeMs >= limits.drainIdleMs) return connection;
     }
     return undefined;
   }
+
+  #tellPause(isPaused: boolean): void {
+    if (isPaused && !this.#isPaused) this.#options.logger.warn({ epoch: this.epoch }, "drain paused: its grant was not renewed");
+    this.#isPaused = isPaused;
+  }
+}
+
+function first<Value>(values: ReadonlySet<Value>, count: number): readonly Value[] {
+  const taken: Value[] = [];
+  for (const value of values) {
+    if (taken.length >= count) break;
+    taken.push(value);
+  }
+  return taken;
 }

@@ -1,191 +1,192 @@
-import uws, { type HttpRequest, type HttpResponse, type TemplatedApp } from "uWebSockets.js";
-import { closeReason, errorBody, idExpected, limits, parseDeviceId, tryAgainReason } from "@pushfleet/protocol";
-import type { GatewayConfig } from "../configuration.js";
-import { parseResume, type ResumeKeys } from "../core/resume.js";
-import type { HandshakeBucket } from "../core/token-bucket.js";
-import type { Opening, SocketData } from "./connection.js";
-import type { Metrics } from "./metrics.js";
-import type { Worker } from "./worker.js";
+import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
+import { closeCodes, errorBody, limits } from "@pushfleet/protocol";
+import type { Logger, Readiness } from "@pushfleet/service";
+import type { Connection, Socket, SocketData } from "./connection.js";
+import type { Admitted, Handshake } from "./handshake.js";
+import { uws } from "./uws.js";
 
-export interface ListenerOptions {
-  readonly listen: GatewayConfig["listen"];
-  readonly worker: Worker;
-  readonly bucket: HandshakeBucket;
-  readonly resumeKeys: ResumeKeys;
-  readonly metrics: Metrics;
-  readonly wallMs: () => number;
-  /** Why nobody is let in, with a hint; undefined: all are. */
-  readonly refusal: () => { readonly retryAfterMs: number } | undefined;
-  readonly readiness: () => { readonly kind: "ready" } | { readonly kind: "not_ready"; readonly reason: string };
-  readonly onAttempt: () => void;
+/** What the client ports ask of a worker. */
+export interface SocketHandlers {
+  readonly admit: (handshake: Handshake) => Admitted;
+  /** Hangs its connection on the socket. */
+  readonly open: (socket: Socket, admitted: Extract<Admitted, { readonly kind: "arrive" }>) => void;
+  readonly message: (connection: Connection, message: ArrayBuffer, isBinary: boolean) => void;
+  readonly pong: (connection: Connection) => void;
+  readonly drain: (connection: Connection) => void;
+  /** `connection` is `undefined` for a refused one. */
+  readonly close: (connection: Connection | undefined, code: number, reason: string) => void;
+  readonly readiness: () => Readiness;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly ports: readonly number[];
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  /** Addresses whose PROXY v2 header is believed. */
+  readonly trustedProxies: readonly string[] | undefined;
+  readonly logger: Logger;
+  /** Several workers listen on the same ports (SO_REUSEPORT); otherwise a port in use is a fault. */
+  readonly isShared: boolean;
 }
 
 export interface Listener {
-  /** "host:port" of the first client port. */
-  readonly address: string;
-  stop(): void;
+  /** In the order of `ports`. */
+  readonly ports: readonly number[];
+  /** No new sockets; those that are open stay. */
+  close(): void;
+  /** Cuts what is still open. */
+  destroy(): void;
 }
 
-const downMsMax = 30 * 24 * 3600_000;
+/** Opens the client ports: `/connect`, `/sse` and `/frames`, `/readyz` and `/healthz` for balancers. Rejects when a port is taken. */
+export async function listen(options: ListenOptions, handlers: SocketHandlers): Promise<Listener> {
+  const app = createApp(options.tls);
+  addConnect(app, handlers, options);
+  addPages(app, handlers.readiness);
+  const sockets: us_listen_socket[] = [];
+  try {
+    for (const port of options.ports) sockets.push(await listenOn(app, options, port));
+  } catch (error) {
+    app.close();
+    throw error;
+  }
+  return {
+    ports: sockets.map((socket) => uws.us_socket_local_port(socket)),
+    close: () => {
+      for (const socket of sockets.splice(0)) uws.us_listen_socket_close(socket);
+    },
+    destroy: () => {
+      sockets.length = 0;
+      app.close();
+    },
+  };
+}
 
-/** The client ports: `/connect`, and answers to everything else. */
-export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { listen, worker } = options;
-  const app = listen.tls === undefined ? uws.App() : uws.SSLApp({ cert_file_name: listen.tls.certFile, key_file_name: listen.tls.keyFile });
+function createApp(tls: ListenOptions["tls"]): TemplatedApp {
+  if (tls === undefined) return uws.App();
+  return uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile, ssl_prefer_low_memory_usage: true });
+}
+
+const exclusivePort = 1;
+
+/** The binding takes host and options together; its types do not say so. */
+type ListenWithOptions = (host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void) => unknown;
+
+function listenOn(app: TemplatedApp, options: ListenOptions, port: number): Promise<us_listen_socket> {
+  return new Promise((resolve, reject) => {
+    const host = options.host.replace(/^\[(.*)\]$/, "$1");
+    (app.listen as unknown as ListenWithOptions).call(app, host, port, options.isShared ? 0 : exclusivePort, (socket) => {
+      if (socket === false) reject(new Error(`listen: ${options.host}:${port} is taken or not an address of this machine`));
+      else resolve(socket);
+    });
+  });
+}
+
+function addConnect(app: TemplatedApp, handlers: SocketHandlers, options: ListenOptions): void {
+  /** Between `upgrade` and `open`, which comes from within it. */
+  let opening: Exclude<Admitted, { readonly kind: "http" }> | undefined;
   app.ws<SocketData>("/connect", {
     compression: uws.DISABLED,
     maxPayloadLength: limits.clientFrameBytesCut,
-    maxBackpressure: 16 * limits.outboxBytesHard, // ours is the outbox; this one must never drop
-    idleTimeout: 0, // the heartbeat wheel does it
+    // The wheel pings and times out. Off, it still cuts a closed socket whose client does not close its side, after four seconds.
+    idleTimeout: 0,
     sendPingsAutomatically: false,
-    upgrade: (response, request, context) => upgrade(response, request, context, options),
+    // The outbox is the bound: a frame is never dropped here.
+    maxBackpressure: 0,
+    upgrade: (response, request, context) => {
+      const admitted = handlers.admit(readHandshake(request));
+      if (admitted.kind !== "arrive") logRefusal(response, admitted.result, options);
+      if (admitted.kind === "http") {
+        refuse(response, admitted.status, admitted.body, admitted.retryAfterSeconds);
+        return;
+      }
+      opening = admitted;
+      upgrade(response, request, context);
+    },
     open: (socket) => {
-      const data = socket.getUserData();
-      const { opening } = data;
-      data.opening = undefined;
-      if (opening?.kind === "arrive") worker.opened(socket, opening);
-      else if (opening !== undefined) socket.end(opening.code, opening.reason);
+      const admitted = opening;
+      opening = undefined;
+      if (admitted?.kind === "arrive") handlers.open(socket, admitted);
+      else if (admitted?.kind === "close") socket.end(admitted.code, admitted.reason);
+      else socket.end(closeCodes.goingAway.code, closeCodes.goingAway.reason);
     },
     message: (socket, message, isBinary) => {
       const { connection } = socket.getUserData();
-      if (connection !== undefined) worker.message(connection, message, isBinary);
+      if (connection !== undefined) handlers.message(connection, message, isBinary);
     },
     pong: (socket) => {
       const { connection } = socket.getUserData();
-      if (connection !== undefined) worker.pong(connection);
+      if (connection !== undefined) handlers.pong(connection);
     },
     drain: (socket) => {
       const { connection } = socket.getUserData();
-      if (connection !== undefined) worker.sender.drained(connection);
+      if (connection !== undefined) handlers.drain(connection);
     },
-    close: (socket, code, message) => {
-      options.metrics.close(code, code === 1006 ? Buffer.from(message).toString() : "");
-      const { connection } = socket.getUserData();
-      if (connection !== undefined) worker.closed(connection);
+    close: (socket, code, reason) => {
+      // Read off the object: the socket itself is gone.
+      const { connection } = socket as unknown as Partial<SocketData>;
+      handlers.close(connection, code, reason.byteLength === 0 ? "" : Buffer.from(reason).toString("latin1"));
     },
   });
-  addAnswers(app, options);
-  const first = await listenOn(app, listen.host, listen.port);
-  const sockets = [first.socket];
-  for (const port of listen.extraPorts) sockets.push((await listenOn(app, listen.host, port)).socket);
+}
+
+function logRefusal(response: HttpResponse, result: string, { logger, trustedProxies, tls }: ListenOptions): void {
+  if (!logger.isLevelEnabled("debug")) return;
+  const direct = Buffer.from(response.getRemoteAddressAsText()).toString();
+  // With TLS the header would be inside it, written by the client.
+  const isTrusted = tls === undefined && trustedProxies?.includes(direct) === true;
+  const proxied = isTrusted ? Buffer.from(response.getProxiedRemoteAddressAsText()).toString() : "";
+  logger.debug({ result, client: proxied === "" ? direct : proxied }, "handshake refused");
+}
+
+/** An empty object: uWebSockets.js copies its members onto the socket one by one. */
+const noData = {};
+
+function upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
+  const key = request.getHeader("sec-websocket-key");
+  response.upgrade(noData, key, "", request.getHeader("sec-websocket-extensions"), context);
+}
+
+function readHandshake(request: HttpRequest): Handshake {
   return {
-    address: `${listen.host}:${first.port}`,
-    stop: () => {
-      for (const socket of sockets) uws.us_listen_socket_close(socket);
-    },
+    token: request.getQuery("token"),
+    authorization: request.getHeader("authorization"),
+    device: request.getQuery("device"),
+    resume: request.getQuery("resume"),
+    downMs: request.getQuery("down_ms"),
+    origin: request.getHeader("origin"),
   };
 }
 
-function addAnswers(app: TemplatedApp, options: ListenerOptions): void {
-  const text = (response: HttpResponse, status: string, body: string): void => {
-    response.cork(() => response.writeStatus(status).writeHeader("content-type", "text/plain; charset=utf-8").end(body));
-  };
-  app.get("/healthz", (response) => text(response, "200 OK", "ok\n"));
+const notYet = errorBody({ code: "not_implemented", message: "SSE is not served yet, connect to /connect by WebSocket" });
+const notFound = errorBody({ code: "not_found", message: "expected /connect, /sse, /frames, /readyz or /healthz" });
+const upgradeRequired = errorBody({ code: "bad_frame", message: "expected a WebSocket upgrade (RFC 6455)" });
+
+function addPages(app: TemplatedApp, readiness: () => Readiness): void {
+  app.any("/sse", (response) => refuse(response, "501 Not Implemented", notYet, undefined));
+  app.any("/frames", (response) => refuse(response, "501 Not Implemented", notYet, undefined));
+  app.any("/connect", (response) => {
+    response.writeStatus("426 Upgrade Required").writeHeader("Upgrade", "websocket");
+    finish(response, upgradeRequired);
+  });
+  app.get("/healthz", (response) => {
+    response.writeHeader("Content-Type", "text/plain; charset=utf-8").end("ok\n");
+  });
   app.get("/readyz", (response) => {
-    const readiness = options.readiness();
-    if (readiness.kind === "ready") text(response, "200 OK", "ready\n");
-    else text(response, "503 Service Unavailable", `${readiness.reason}\n`);
+    const ready = readiness();
+    response.writeStatus(ready.kind === "ready" ? "200 OK" : "503 Service Unavailable");
+    response.writeHeader("Content-Type", "text/plain; charset=utf-8").end(ready.kind === "ready" ? "ready\n" : `${ready.reason}\n`);
   });
-  for (const path of ["/sse", "/frames"]) {
-    app.any(path, (response) =>
-      refuse(
-        response,
-        "501 Not Implemented",
-        errorBody({ code: "not_implemented", message: `${path} is not there yet, use a WebSocket on /connect` }),
-      ),
-    );
-  }
-  app.any("/*", (response) =>
-    refuse(
-      response,
-      "404 Not Found",
-      JSON.stringify({ error: { code: "not_found", message: "expected a WebSocket upgrade of /connect" } }),
-    ),
-  );
+  app.any("/*", (response) => refuse(response, "404 Not Found", notFound, undefined));
 }
 
-function refuse(response: HttpResponse, status: string, body: string, headers: Readonly<Record<string, string>> = {}): void {
-  response.cork(() => {
-    response.writeStatus(status).writeHeader("content-type", "application/json");
-    for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
-    response.end(body, true);
-  });
+function refuse(response: HttpResponse, status: string, body: string, retryAfterSeconds: number | undefined): void {
+  response.writeStatus(status);
+  if (retryAfterSeconds !== undefined) response.writeHeader("Retry-After", String(retryAfterSeconds));
+  finish(response, body);
 }
 
-type Context = Parameters<NonNullable<Parameters<TemplatedApp["ws"]>[1]["upgrade"]>>[2];
-
-function upgrade(response: HttpResponse, request: HttpRequest, context: Context, options: ListenerOptions): void {
-  const { metrics, bucket, worker } = options;
-  metrics.attempts++;
-  options.onAttempt();
-  const query = new URLSearchParams(request.getQuery());
-  const origin = request.getHeader("origin");
-  if (origin !== "" && !isAllowed(origin, options.listen.allowedOrigins)) {
-    metrics.handshake("forbidden_origin");
-    return refuse(response, "403 Forbidden", errorBody({ code: "forbidden", message: "this origin is not among listen.allowedOrigins" }));
-  }
-  const resumeText = query.get("resume");
-  const resume = resumeText === null ? undefined : parseResume(resumeText, options.wallMs(), options.resumeKeys);
-  const admission = bucket.admit(resume?.kind === "valid", worker.nowMs(), Math.random());
-  if (admission.kind === "refused") {
-    metrics.handshake("busy");
-    const { retryAfterMs } = admission;
-    const body = errorBody({ code: "busy", message: "too many connect at once", retryAfterMs });
-    return refuse(response, "503 Service Unavailable", body, { "retry-after": String(Math.ceil(retryAfterMs / 1000)) });
-  }
-  const opening = decideOpening(query, request.getHeader("authorization"), resume, options);
-  response.upgrade<SocketData>(
-    { connection: undefined, opening },
-    request.getHeader("sec-websocket-key"),
-    request.getHeader("sec-websocket-protocol"),
-    request.getHeader("sec-websocket-extensions"),
-    context,
-  );
-}
-
-/** A refusal that a client must understand is an upgrade closed at once with its code: browsers cannot read a failed upgrade. */
-function decideOpening(
-  query: URLSearchParams,
-  authorization: string,
-  resume: ReturnType<typeof parseResume> | undefined,
-  options: ListenerOptions,
-): Opening {
-  const refusal = options.refusal();
-  if (refusal !== undefined) {
-    options.metrics.handshake("refused");
-    return { kind: "refuse", code: 1013, reason: tryAgainReason(refusal.retryAfterMs) };
-  }
-  const deviceText = query.get("device");
-  const device = deviceText === null ? undefined : parseDeviceId(deviceText);
-  if (deviceText !== null && device === undefined) {
-    options.metrics.handshake("bad_frame");
-    return { kind: "refuse", code: 4400, reason: closeReason(`device: expected ${idExpected}`) };
-  }
-  const inQuery = query.get("token");
-  const inHeader = /^Bearer (\S+)$/i.exec(authorization)?.[1];
-  const downMs = Number(query.get("down_ms") ?? Number.NaN);
-  const arrived = {
-    resumed: resume?.kind === "valid" ? { user: resume.user, device: resume.device } : undefined,
-    downMs: downMs >= 0 && downMs <= downMsMax ? downMs : undefined,
-  };
-  if (inHeader !== undefined) return { kind: "arrive", device, arrived, token: { text: inHeader, via: "header" } };
-  return { kind: "arrive", device, arrived, token: inQuery === null ? undefined : { text: inQuery, via: "query" } };
-}
-
-function isAllowed(origin: string, allowed: readonly string[]): boolean {
-  return allowed.includes("*") || allowed.includes(origin);
-}
-
-function listenOn(
-  app: TemplatedApp,
-  host: string,
-  port: number,
-): Promise<{ readonly socket: uws.us_listen_socket; readonly port: number }> {
-  return new Promise((resolve, reject) => {
-    app.listen(host, port, (socket) => {
-      if (socket === false)
-        reject(Object.assign(new Error(`listen EADDRINUSE: ${host}:${port} cannot be listened on`), { code: "EADDRINUSE" }));
-      else resolve({ socket, port: uws.us_socket_local_port(socket) });
-    });
-  });
+function finish(response: HttpResponse, body: string): void {
+  response.writeHeader("Content-Type", "application/json").writeHeader("Cache-Control", "no-store").end(body);
 }

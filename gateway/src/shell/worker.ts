@@ -1,374 +1,318 @@
 import { randomUUID } from "node:crypto";
 import {
   assertNever,
+  type CloseName,
   type Cursor,
   closeCodes,
   connectionIdFromNumber,
   type DeviceId,
+  errorFrame,
   formatCursor,
   gapFrame,
   helloFrame,
   limits,
-  parseDeviceId,
-  type UserId,
 } from "@pushfleet/protocol";
-import type { Entry, Lease, Registry } from "@pushfleet/registry";
-import {
-  type Clock,
-  callUnary,
-  createGrpcClient,
-  gatewayService,
-  type Logger,
-  type RouterLink,
-  type TlsFiles,
-  v1,
-} from "@pushfleet/service";
 import { ArrivingConnection } from "../core/arriving-connection.js";
-import { Batch } from "../core/batch.js";
-import type { Effects } from "../core/connection.js";
+import type { Effect, Effects } from "../core/connection.js";
 import { DeadlineWheel } from "../core/deadline-wheel.js";
 import { GapPacer } from "../core/gap-pacer.js";
 import { HeartbeatWheel } from "../core/heartbeat-wheel.js";
 import { OpenConnection } from "../core/open-connection.js";
 import { formatResume } from "../core/resume.js";
 import type { TokenVia, Verdict } from "../core/token.js";
-import type { Authenticator } from "./authenticator.js";
-import { Connection, moves, type Opening, type Socket } from "./connection.js";
-import type { Metrics } from "./metrics.js";
-import { Registrar } from "./registrar.js";
-import { Sender } from "./sender.js";
+import { Connection, moves, type Socket } from "./connection.js";
+import type { Admitted } from "./handshake.js";
+import type { HandshakeResult } from "./metrics.js";
+import type { Replaced } from "./registrations.js";
+import { createWorkerParts, type WorkerOptions, type WorkerParts } from "./worker-parts.js";
 
-export interface WorkerOptions {
-  readonly id: string;
-  readonly zone: string;
-  readonly heartbeat: { readonly intervalMs: number; readonly timeoutMs: number };
-  readonly registry: Registry;
-  readonly router: RouterLink;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly authenticator: Authenticator;
-  readonly metrics: Metrics;
-  readonly tls: TlsFiles | undefined;
-  readonly grpcAddress: () => string;
-}
-
-const makeDevice = (): DeviceId => {
-  const device = parseDeviceId(randomUUID());
-  if (device === undefined) throw new Error("a UUID is an id");
-  return device;
-};
 const decode = (message: ArrayBuffer): string => Buffer.from(message).toString("utf8");
+/** A UUID is an id. */
+const makeDevice = (): DeviceId => randomUUID() as string as DeviceId;
 
-/** All connections of one worker: does what their cores decide, and tells them what came of it. */
+/** One worker's connections: what happens to a socket is told to the connection's core, and what the core decides is done here. */
 export class Worker {
-  readonly connections = new Map<number, Connection>();
-  readonly sender: Sender;
-  readonly registrar: Registrar;
+  readonly parts: WorkerParts;
   readonly #options: WorkerOptions;
-  readonly #startMs: number;
   readonly #heartbeats: HeartbeatWheel<Connection>;
   readonly #deadlines: DeadlineWheel<Connection>;
   readonly #gaps: GapPacer<Connection>;
-  readonly #acks = new Batch<v1.IAck>(limits.batchQueueMax);
-  readonly #events = new Batch<v1.IClientEvent>(limits.batchQueueMax);
-  readonly #cancels: (() => void)[] = [];
+  /** Those that a newer connection of their device replaced after they were asked to move, and when they are closed; oldest first. */
   readonly #superseded = new Map<Connection, number>();
-  readonly #peers = new Map<string, ReturnType<typeof createGrpcClient>>();
-  #lastNumber = 0;
-  #open = 0;
+  readonly #cancels: (() => void)[] = [];
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    this.#startMs = options.clock.monotonicMs();
-    const nowMs = this.nowMs();
+    const nowMs = options.nowMs();
     this.#heartbeats = new HeartbeatWheel(options.heartbeat, nowMs);
     this.#deadlines = new DeadlineWheel(limits.tickMs, nowMs);
     this.#gaps = new GapPacer(limits.gapsPerSecond, nowMs);
-    this.sender = new Sender({
-      wallMs: () => options.clock.nowMs(),
-      onEmpty: (connection) => {
-        if (connection.core instanceof OpenConnection) this.perform(connection, connection.core.onOutboxEmpty());
+    this.parts = createWorkerParts(options, {
+      onOutboxEmpty: (connection) => this.#onOutboxEmpty(connection),
+      onSlow: (connection) => this.close(connection, "slowConsumer"),
+      onRegistered: (connection, outcome, lastRight) => this.#onRegistered(connection, outcome, lastRight),
+      onReplaced: (replaced, connection) => this.#onReplaced(replaced, connection),
+      onResync: (after) => this.gapAll(after),
+      onSynced: (connection, outcome) => {
+        if (connection.core instanceof OpenConnection) this.#perform(connection, connection.core.onSynced(outcome));
       },
+      send: (connection, frame) => this.#send(connection, frame),
+      close: (connection, name, reason) => this.close(connection, name, reason),
     });
-    this.registrar = new Registrar({
-      registry: options.registry,
-      clock: options.clock,
-      logger: options.logger,
-      gateway: options.id,
-      zone: options.zone,
-      address: options.grpcAddress,
-      connections: () => this.connections.values(),
-      nowMs: () => this.nowMs(),
-      onOutcome: (connection, outcome, lastRight) => this.#registered(connection, outcome, lastRight),
-      onReplaced: (entry, connection) => this.#replaced(entry, connection),
-      onResync: (after) => {
-        for (const connection of this.connections.values()) this.#gaps.add(connection, after);
-      },
-    });
-  }
-
-  /** Connections from hello on. */
-  get openCount(): number {
-    return this.#open;
-  }
-
-  /** Whole ms since this worker's start, monotonic. */
-  nowMs(): number {
-    return Math.floor(this.#options.clock.monotonicMs() - this.#startMs);
   }
 
   async start(): Promise<void> {
-    const { clock, metrics } = this.#options;
-    await this.registrar.start();
-    const ping = (connection: Connection): void => {
-      metrics.heartbeats++;
-      connection.socket?.ping();
-    };
-    const expire = (connection: Connection): void => {
-      metrics.heartbeatFailures++;
-      connection.socket?.close();
-    };
+    const { clock } = this.#options;
     this.#cancels.push(
-      clock.every(this.#heartbeats.slotMs, () => this.#heartbeats.tick(this.nowMs(), ping, expire)),
       clock.every(limits.tickMs, () => this.#tick()),
-      clock.every(1000, () => this.sender.checkAge()),
-      clock.every(limits.batchMs, () => this.#flush()),
+      clock.every(this.#heartbeats.slotMs, () => this.#beat()),
+      clock.every(1000, () => this.#closeOverdue()),
+      clock.every(limits.receiptWindowMs, () => this.parts.receipts.forget()),
     );
+    await this.parts.lease.start();
   }
 
+  /** Ends everything but sockets: those are closed before. */
   async stop(): Promise<void> {
-    for (const cancel of this.#cancels) cancel();
-    this.#flush();
-    await this.registrar.stop();
-    for (const peer of this.#peers.values()) peer.close();
+    for (const cancel of this.#cancels.splice(0)) cancel();
+    await Promise.all([this.parts.batches.stop(), this.parts.lease.stop()]);
+    this.parts.peers.stop();
   }
 
-  /** A socket has opened. */
-  opened(socket: Socket, opening: Extract<Opening, { kind: "arrive" }>): void {
-    const core = new ArrivingConnection({ device: opening.device, makeDevice, decode });
-    const connection = new Connection(++this.#lastNumber, socket, core, opening.arrived, this.nowMs());
+  // ---- what happens to a socket ----
+
+  /** Its handshake was let in. */
+  onOpen(socket: Socket, { device, token, arrived }: Extract<Admitted, { readonly kind: "arrive" }>): void {
+    const { table } = this.parts;
+    const nowMs = this.#options.nowMs();
+    const core = new ArrivingConnection({ device, makeDevice, decode });
+    const connection = new Connection(table.nextNumber(), socket, core, arrived, nowMs);
     socket.getUserData().connection = connection;
-    this.connections.set(connection.number, connection);
-    this.perform(connection, core.start(this.nowMs(), opening.token));
+    table.add(connection);
+    this.#perform(connection, core.start(nowMs, token));
   }
 
-  message(connection: Connection, message: ArrayBuffer, isBinary: boolean): void {
-    connection.activeMs = this.nowMs();
-    this.perform(connection, connection.core.onMessage(message, isBinary, connection.activeMs));
+  onMessage(connection: Connection, message: ArrayBuffer, isBinary: boolean): void {
+    const nowMs = this.#options.nowMs();
+    connection.activeMs = nowMs;
+    this.#perform(connection, connection.core.onMessage(message, isBinary, nowMs));
   }
 
-  pong(connection: Connection): void {
+  onPong(connection: Connection): void {
     this.#heartbeats.pong(connection);
   }
 
-  closed(connection: Connection): void {
+  /** The one place where a connection ends, whoever ended it. */
+  onClose(connection: Connection, code: number): void {
     connection.socket = undefined;
-    this.connections.delete(connection.number);
+    this.parts.table.remove(connection);
     this.#heartbeats.remove(connection);
     this.#deadlines.clear(connection);
     this.#gaps.remove(connection);
     this.#superseded.delete(connection);
-    this.sender.forget(connection);
-    if (connection.isOpen) this.#open--;
-    this.registrar.unregister(connection);
+    this.parts.drainer.forget(connection);
+    this.parts.writer.forget(connection);
+    this.parts.registrations.unregister(connection);
+    if (!connection.isOpen) this.#options.metrics.handshake(resultOfClose(code));
   }
 
-  /** A newer connection of the device exists elsewhere: this one goes, after a while when it was asked to move. */
-  supersede(connection: Connection): void {
-    if (connection.move === moves.none) this.perform(connection, [{ kind: "close", name: "replaced", reason: closeCodes.replaced.reason }]);
-    else if (connection.move !== moves.superseded) {
-      connection.move = moves.superseded;
-      this.#superseded.set(connection, this.nowMs() + limits.supersededCloseMs);
+  // ---- what others ask for ----
+
+  close(connection: Connection, name: CloseName, reason: string = closeCodes[name].reason): void {
+    connection.socket?.end(closeCodes[name].code, reason);
+  }
+
+  /** `gap` to every connection, paced. */
+  gapAll(after: Cursor): void {
+    for (const connection of this.parts.table.byNumber.values()) if (connection.isOpen) this.#gaps.add(connection, after);
+  }
+
+  /** A newer connection of its device is registered, with `fence`: closes at once with 4409, or a little later with 1001 when it was asked to
+   *  move, so that the client can finish. False: there is no such connection here, or it is the newer one. */
+  disconnect(id: string, user: string, device: string, fence: number): boolean {
+    const connection = this.parts.table.find(id, user, device);
+    if (connection === undefined || (connection.fence !== undefined && connection.fence >= fence)) return false;
+    if (connection.move === moves.none) {
+      this.close(connection, "replaced");
+    } else if (connection.move !== moves.superseded) {
+      this.parts.drainer.forget(connection);
+      this.parts.table.setMove(connection, moves.superseded);
+      this.#superseded.set(connection, this.#options.nowMs() + limits.supersededCloseMs);
     }
+    return true;
   }
 
-  find(number: number, user: string, device: string): Connection | undefined {
-    const connection = this.connections.get(number);
-    return connection?.core.user === user && connection.core.device === device ? connection : undefined;
-  }
+  // ---- what a core decided ----
 
-  perform(connection: Connection, effects: Effects): void {
+  #perform(connection: Connection, effects: Effects): void {
     for (const effect of effects) {
       if (connection.socket === undefined) return;
-      switch (effect.kind) {
-        case "send":
-          this.sender.control(connection, effect.frame);
-          break;
-        case "send_sync":
-          this.#sendSync(connection, effect.frame);
-          break;
-        case "close":
-          connection.socket.end(closeCodes[effect.name].code, effect.reason);
-          return;
-        case "authenticate":
-          this.#authenticate(connection, effect.token, effect.via);
-          break;
-        case "register":
-          this.registrar.register(connection);
-          break;
-        case "open":
-          this.#opened(connection, effect.connection, effect.registered);
-          break;
-        case "acknowledge":
-          this.#acknowledge(connection, effect);
-          break;
-        case "sync":
-          void this.#sync(connection, effect.lastSeen, effect.page);
-          break;
-        case "emit":
-          this.#emit(connection, effect.name, effect.data);
-          break;
-        case "gap":
-          this.#gaps.add(connection, effect.after);
-          break;
-        case "deadline":
-          this.#deadlines.set(connection, effect.atMs);
-          break;
-        default:
-          assertNever(effect);
-      }
+      this.#do(connection, effect);
     }
+  }
+
+  #do(connection: Connection, effect: Effect): void {
+    switch (effect.kind) {
+      case "send":
+        return this.#send(connection, effect.frame);
+      case "send_sync":
+        return this.#sendSync(connection, effect.frame);
+      case "close":
+        return this.close(connection, effect.name, effect.reason);
+      case "authenticate":
+        return this.#authenticate(connection, effect.token, effect.via);
+      case "register":
+        return this.parts.registrations.register(connection);
+      case "open":
+        return this.#open(connection, effect.connection, effect.registered);
+      case "acknowledge":
+        return this.#acknowledge(connection, effect);
+      case "sync":
+        return this.parts.syncs.request(connection, effect.lastSeen, effect.page);
+      case "emit":
+        return this.#emit(connection, effect);
+      case "gap":
+        return this.#gaps.add(connection, effect.after);
+      case "deadline":
+        return this.#deadlines.set(connection, effect.atMs);
+      default:
+        return assertNever(effect);
+    }
+  }
+
+  #send(connection: Connection, frame: string): void {
+    if (this.parts.writer.sendControl(connection, frame) === "slow_consumer") this.close(connection, "slowConsumer");
   }
 
   #sendSync(connection: Connection, frame: Uint8Array): void {
-    this.sender.send(connection, { payload: frame, lane: "normal", cursor: undefined, expiresAtMs: 0, collapseKey: "" });
-    if (this.sender.isFast(connection) && connection.core instanceof OpenConnection)
-      this.perform(connection, connection.core.onOutboxEmpty());
+    if (this.parts.writer.sendKept(connection, frame) === "slow_consumer") this.close(connection, "slowConsumer");
+    else if (!connection.isPressed && connection.outbox === undefined) this.#onOutboxEmpty(connection);
+  }
+
+  #onOutboxEmpty(connection: Connection): void {
+    if (connection.core instanceof OpenConnection) this.#perform(connection, connection.core.onOutboxEmpty());
   }
 
   #authenticate(connection: Connection, token: string, via: TokenVia): void {
-    const decided = (verdict: Verdict): void => {
-      if (connection.socket === undefined) return;
-      if (verdict.kind === "rejected") this.#options.metrics.handshake("unauthenticated");
-      this.perform(connection, connection.core.onVerdict(verdict, this.nowMs(), this.#options.clock.nowMs()));
-    };
     const verdict = this.#options.authenticator.authenticate(token, via);
-    if (verdict instanceof Promise) void verdict.then(decided);
-    else decided(verdict);
+    if (verdict instanceof Promise) void verdict.then((late) => this.#onVerdict(connection, late));
+    else this.#onVerdict(connection, verdict);
   }
 
-  #opened(connection: Connection, core: OpenConnection, registered: boolean): void {
-    const { id, heartbeat, clock, authenticator, metrics } = this.#options;
+  #onVerdict(connection: Connection, verdict: Verdict): void {
+    if (connection.socket === undefined) return;
+    this.#perform(connection, connection.core.onVerdict(verdict, this.#options.nowMs(), this.#options.clock.nowMs()));
+  }
+
+  #onRegistered(connection: Connection, outcome: Parameters<OpenConnection["onRegistered"]>[0], lastRight: Cursor): void {
+    const { core } = connection;
+    const effects =
+      core instanceof OpenConnection
+        ? core.onRegistered(outcome, lastRight)
+        : core.onRegistered(outcome, this.#options.nowMs(), this.#options.clock.nowMs());
+    this.#perform(connection, effects);
+  }
+
+  #onReplaced(replaced: Replaced, { core, fence }: Connection): void {
+    const { user, device } = core;
+    if (user === undefined || device === undefined) return;
+    const newerFence = fence ?? replaced.fence + 1;
+    if (replaced.lease.address === this.#options.grpcAddress()) this.disconnect(replaced.connection, user, device, newerFence);
+    else void this.parts.peers.disconnect(replaced.lease.address, { user, device, connection: replaced.connection, fence: newerFence });
+  }
+
+  /** From now on it is delivered to; hello is the first thing it hears. */
+  #open(connection: Connection, core: OpenConnection, registered: boolean): void {
+    const { clock, metrics, authenticator, gateway, heartbeat } = this.#options;
+    const { lease, table, writer } = this.parts;
     const { arrived } = connection;
     connection.core = core;
-    connection.isOpen = true;
     connection.arrived = undefined;
-    this.#open++;
+    table.markOpen(connection);
     this.#heartbeats.add(connection);
     metrics.handshake("accepted");
-    if (arrived?.resumed?.user === core.user && arrived.resumed.device === core.device) metrics.resumed++;
+    if (arrived?.resumed?.user === core.user && arrived.resumed.device === core.device) metrics.resumed += 1;
     if (arrived?.downMs !== undefined) metrics.reconnect.observe(arrived.downMs / 1000);
-    const wallMs = clock.nowMs();
+    const wallMs = Math.floor(clock.nowMs());
     const hello = helloFrame({
-      connectionId: `${this.registrar.incarnation}.${connectionIdFromNumber(connection.number)}`,
+      connectionId: `${lease.incarnation}.${connectionIdFromNumber(connection.number)}`,
       device: core.device,
-      server: id,
+      server: gateway,
       heartbeatMs: heartbeat.intervalMs,
       cursor: formatCursor(wallMs, 0),
       resume: formatResume(core.user, core.device, wallMs, authenticator.resumeKeys),
       registered,
     });
-    this.sender.control(connection, hello);
+    writer.sendFirst(connection, hello);
   }
 
-  #registered(connection: Connection, outcome: Parameters<OpenConnection["onRegistered"]>[0], lastRight: Cursor): void {
-    const { core } = connection;
-    if (core instanceof OpenConnection) this.perform(connection, core.onRegistered(outcome, lastRight));
-    else this.perform(connection, core.onRegistered(outcome, this.nowMs(), this.#options.clock.nowMs()));
-  }
-
-  #replaced(entry: Entry & { readonly lease: Lease }, connection: Connection): void {
+  #acknowledge(connection: Connection, { notificationIds, state }: Extract<Effect, { readonly kind: "acknowledge" }>): void {
     const { user, device } = connection.core;
     if (user === undefined || device === undefined) return;
-    if (entry.incarnation === this.registrar.incarnation) {
-      const own = this.find(Number.parseInt(entry.connection, 36), user, device);
-      if (own !== undefined && own !== connection) this.supersede(own);
-    } else void this.#disconnect(entry, user, device, connection.fence ?? 0);
+    this.parts.receipts.acked(connection, notificationIds, this.#options.clock.nowMs());
+    if (this.parts.batches.acknowledge({ user, device }, notificationIds, state) === "full") this.#send(connection, acksWait);
   }
 
-  async #disconnect(entry: Entry & { readonly lease: Lease }, user: UserId, device: DeviceId, fence: number): Promise<void> {
-    const request = new v1.DisconnectRequest({ user, device, connection: entry.connection, fence });
-    for (let attempt = 0; attempt < limits.disconnectAttemptsMax; attempt++) {
-      try {
-        await callUnary(this.#peer(entry.lease.address), gatewayService.disconnect, request, limits.disconnectTimeoutMs);
-        return;
-      } catch (cause) {
-        this.#options.logger.debug({ err: cause, gateway: entry.lease.gateway }, "a replaced connection could not be closed");
-      }
-    }
-  }
-
-  #peer(address: string): ReturnType<typeof createGrpcClient> {
-    let peer = this.#peers.get(address);
-    if (peer === undefined) {
-      peer = createGrpcClient(address, this.#options.tls);
-      this.#peers.set(address, peer);
-    }
-    return peer;
-  }
-
-  #acknowledge(connection: Connection, { notificationIds, state }: Extract<Effects[number], { kind: "acknowledge" }>): void {
+  #emit(connection: Connection, { name, data }: Extract<Effect, { readonly kind: "emit" }>): void {
     const { user, device } = connection.core;
     if (user === undefined || device === undefined) return;
-    const kind = state === "read" ? v1.AckState.ACK_READ : v1.AckState.ACK_RECEIVED;
-    const ack = { user, device, notificationIds: [...notificationIds], state: kind, atMs: this.#options.clock.nowMs() };
-    if (this.#acks.add(ack, notificationIds.length) === "full") this.#busy(connection);
+    if (this.parts.batches.emit({ user, device }, name, data) === "full") this.#send(connection, eventsWait);
   }
 
-  #emit(connection: Connection, name: string, data: string): void {
-    const { user, device } = connection.core;
-    if (user === undefined || device === undefined) return;
-    const event = { user, device, name, data: Buffer.from(data), atMs: this.#options.clock.nowMs() };
-    if (this.#events.add(event, 1) === "full") this.#busy(connection);
-  }
-
-  #busy(connection: Connection): void {
-    const error = { type: "error", code: "store_unavailable", message: "no router answers", retry_after_ms: limits.syncRetryMs };
-    this.sender.control(connection, JSON.stringify(error));
-  }
-
-  async #sync(connection: Connection, lastSeen: string, page: string): Promise<void> {
-    const { user, device } = connection.core;
-    if (user === undefined || device === undefined) return;
-    const linked = await this.#options.router.sync({ user, device, lastSeen, page });
-    const { core } = connection;
-    if (connection.socket === undefined || !(core instanceof OpenConnection)) return;
-    if (linked.kind !== "ok") return this.perform(connection, core.onSynced(linked.kind === "refused" ? linked : { kind: "unavailable" }));
-    const { frame, hasMore, nextPage } = linked.reply;
-    this.perform(
-      connection,
-      core.onSynced({ kind: "page", frame: frame ?? new Uint8Array(), hasMore: hasMore ?? false, nextPage: nextPage ?? "" }),
-    );
-  }
-
-  #flush(): void {
-    while (this.#acks.size > 0)
-      void this.#call(this.#acks.take(limits.batchItemsMax), (acks) => this.#options.router.acknowledge({ acks: [...acks] }));
-    while (this.#events.size > 0)
-      void this.#call(this.#events.take(limits.batchItemsMax), (events) => this.#options.router.emit({ events: [...events] }));
-  }
-
-  /** Again and again with a growing pause, a bounded number of times: a client's ack is sent again by nobody else. */
-  async #call<Item>(items: readonly Item[], call: (items: readonly Item[]) => Promise<{ readonly kind: string }>): Promise<void> {
-    for (let pauseMs: number = limits.batchRetryMinMs; pauseMs <= limits.batchRetryMaxMs * 2; pauseMs *= 2) {
-      if ((await call(items)).kind === "ok") return;
-      await new Promise<void>((resolve) => this.#options.clock.after(pauseMs, resolve));
-    }
-    this.#options.logger.error({ count: items.length }, "no router took what clients sent, it is given up");
-  }
+  // ---- time ----
 
   #tick(): void {
-    const nowMs = this.nowMs();
-    this.#deadlines.tick(nowMs, (connection) => {
-      const { core } = connection;
-      const effects = core instanceof OpenConnection ? core.onDeadline(nowMs) : core.onDeadline(nowMs, this.#options.clock.nowMs());
-      this.perform(connection, effects);
-    });
-    this.#gaps.take(nowMs, (connection, after) => this.sender.control(connection, gapFrame(after)));
+    const nowMs = this.#options.nowMs();
+    this.#deadlines.tick(nowMs, (connection) => this.#perform(connection, connection.core.onDeadline(nowMs, this.#options.clock.nowMs())));
+    this.parts.registrations.tick();
+    this.parts.drainer.step();
+    this.#gaps.take(nowMs, (connection, after) => this.#send(connection, gapFrame(after)));
     for (const [connection, dueMs] of this.#superseded) {
       if (dueMs > nowMs) break;
       this.#superseded.delete(connection);
-      connection.socket?.end(closeCodes.goingAway.code, closeCodes.goingAway.reason);
+      this.close(connection, "goingAway");
     }
   }
+
+  #beat(): void {
+    this.#heartbeats.tick(this.#options.nowMs(), this.#ping, this.#expire);
+  }
+
+  readonly #ping = (connection: Connection): void => {
+    this.#options.metrics.heartbeats += 1;
+    connection.socket?.ping();
+  };
+
+  readonly #expire = (connection: Connection): void => {
+    this.#options.metrics.heartbeatFailures += 1;
+    this.close(connection, "goingAway", "no pong in time");
+  };
+
+  #closeOverdue(): void {
+    for (const connection of this.parts.writer.overdue()) this.close(connection, "slowConsumer");
+  }
+}
+
+const acksWait = errorFrame({
+  code: "store_unavailable",
+  message: "acks cannot be taken now, send them again",
+  retryAfterMs: limits.batchRetryMaxMs,
+});
+const eventsWait = errorFrame({
+  code: "store_unavailable",
+  message: "events cannot be taken now",
+  retryAfterMs: limits.batchRetryMaxMs,
+});
+
+const resultsByCode: ReadonlyMap<number, HandshakeResult> = new Map([
+  [closeCodes.tryAgainLater.code, "refused"],
+  [closeCodes.badFrame.code, "bad_frame"],
+  [closeCodes.unauthenticated.code, "unauthenticated"],
+  [closeCodes.revoked.code, "revoked"],
+  [closeCodes.authTimeout.code, "auth_timeout"],
+  [closeCodes.replaced.code, "replaced"],
+]);
+
+function resultOfClose(code: number): HandshakeResult {
+  return resultsByCode.get(code) ?? "abandoned";
 }
