@@ -159,7 +159,9 @@ function finish(context: Context, decided: Decided): Plan {
     .filter((view) => view.pod.phase !== "gone" && !deleted.has(view.pod.uid))
     .flatMap((view) => tell(context, view, decided));
   const goes = new Set(deletes.map((action) => action.pod));
-  const waits = decided.waits.filter((wait) => wait.pod === undefined || !goes.has(wait.pod)).map((wait): Action => ({ kind: "wait", ...wait }));
+  const waits = decided.waits
+    .filter((wait) => wait.pod === undefined || !goes.has(wait.pod))
+    .map((wait): Action => ({ kind: "wait", ...wait }));
   const actions: readonly Action[] = [
     ...deletes.filter((action) => action.reason === "gone"),
     ...told,
