@@ -75,6 +75,6 @@ function callNeeded(context: Context, { pod }: PodView, grant: PodGrant): Call |
   }
   if (grant.purpose === "cordon") return known === undefined || report.state === "serving" ? "cordon" : undefined;
   if (report.state === "serving" || report.state === "starting") return "startDrain";
-  if (known === undefined) return "renewDrain";
+  if (known === undefined) return report.state === "cordoned" ? "startDrain" : "renewDrain";
   return context.nowMs - known.renewedAtMs >= context.settings.renewMs && report.state !== "drained" ? "renewDrain" : undefined;
 }

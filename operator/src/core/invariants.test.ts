@@ -3,7 +3,10 @@ import { describe, expect, test } from "vitest";
 import { type KeptStatus, type Story, type StoryEvent, StoryTeller } from "../../../test/support/simulated-story.js";
 import { fleetSpec } from "./index.js";
 
-const numRuns = Number(process.env["RUNS"] ?? 40);
+/** Each; on a failure fast-check prints the seed and the smallest story. PUSHFLEET_STORIES: more of them. */
+const numRuns = Number(process.env["PUSHFLEET_STORIES"] ?? 40);
+/** Finding the smallest story takes longer than finding one. */
+const timeout = 120_000;
 
 const second = fc.integer({ min: 0, max: 89 });
 const pick = fc.nat(20);
@@ -100,7 +103,7 @@ const restless: fc.Arbitrary<Story> = fc.record({
 });
 
 describe("planner in a world where everything fails", () => {
-  test("I3, I4: moves stay within the budget of every second, and no pod with clients is deleted before its deadline", () => {
+  test("I3, I4: moves stay within the budget of every second, and no pod with clients is deleted before its deadline", { timeout }, () => {
     fc.assert(
       fc.property(story, (told) => {
         const teller = new StoryTeller(told);
@@ -111,7 +114,7 @@ describe("planner in a world where everything fails", () => {
     );
   });
 
-  test("I3, I4 hold when minds change faster than drains end", () => {
+  test("I3, I4 hold when minds change faster than drains end", { timeout }, () => {
     fc.assert(
       fc.property(restless, (told) => {
         const teller = new StoryTeller(told);
@@ -122,7 +125,7 @@ describe("planner in a world where everything fails", () => {
     );
   });
 
-  test("I5: after any story one operator brings the fleet to the state an undisturbed one ends in", () => {
+  test("I5: after any story one operator brings the fleet to the state an undisturbed one ends in", { timeout }, () => {
     fc.assert(
       fc.property(story, fc.integer({ min: 2, max: 5 }), (told, size) => {
         const disturbed = new StoryTeller({ ...told, spec: spec(1, 30) });
@@ -141,7 +144,7 @@ describe("planner in a world where everything fails", () => {
     );
   });
 
-  test("I3, I4: a deleted fleet closes within the budget, creates nothing, and is gone after deadline and grace", () => {
+  test("I3, I4: a deleted fleet closes within the budget, creates nothing, and is gone after deadline and grace", { timeout }, () => {
     fc.assert(
       fc.property(
         story,

@@ -17,7 +17,7 @@ function isLess(
 /** Whether the pods without `victim` would hold its connections too, none above its capacity, and still have the headroom G that such a
  *  fleet would need. Measured after the move, with the loads it leads to: otherwise the pool would grow again at once. */
 export function couldDoWithout(input: ScalingInput, victim: ScalingPod | undefined): boolean {
-  const others = input.pods.filter((pod) => pod.accepting && pod !== victim);
+  const others = input.pods.filter((pod) => pod.accepting && pod.uid !== victim?.uid);
   if (others.length === 0) return false;
   const loads = spreadOnLeastLoaded(
     others.map((pod) => pod.connections),
@@ -31,7 +31,7 @@ export function couldDoWithout(input: ScalingInput, victim: ScalingPod | undefin
 
 /** Whether they would hold its connections at all, reserve or not: asked when the user, not the load, wants fewer pods. */
 export function othersHold(pods: readonly ScalingPod[], victim: ScalingPod): boolean {
-  const others = pods.filter((pod) => pod.accepting && pod !== victim);
+  const others = pods.filter((pod) => pod.accepting && pod.uid !== victim.uid);
   const loads = spreadOnLeastLoaded(
     others.map((pod) => pod.connections),
     victim.connections,
