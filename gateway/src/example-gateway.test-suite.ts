@@ -180,7 +180,7 @@ export class ExampleGateway {
   /** What a router has with a worker. */
   deliveries(): { send(batch: v1.IDeliverBatch): Promise<readonly v1.Outcome[]> } {
     const { path, requestSerialize, responseDeserialize } = gatewayService.deliver;
-    const stream: ClientDuplexStream<v1.DeliverBatch, v1.OutcomeBatch> = this.channel().makeBidiStreamRequest(
+    const stream: ClientDuplexStream<v1.IDeliverBatch, v1.IOutcomeBatch> = this.channel().makeBidiStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,
