@@ -62,6 +62,8 @@ export const limits = {
   usersPerNotificationMax: 1000,
   publishBodyBytesMax: 1024 * 1024,
   notificationsPerPublishMax: 1000,
+  /** Read and thrown away of a body that was refused, before the connection is cut. */
+  publishUnreadBytesMax: 16 * 1024 * 1024,
 
   // sync
   syncNotificationsPerFrameMax: 100,
@@ -88,8 +90,49 @@ export const limits = {
   deliverBatchesInFlight: 32,
   deliverBatchBytesMax: 1024 * 1024,
   dedupeEntriesMax: 1_000_000,
-  notificationsInFlightMax: 20_000,
+  /** Deliveries (a notification for one user) under way from Kafka records, and from published requests: each has a share of its own. A record
+   *  or request that is begun is finished, so that either may be exceeded by one of them. */
+  recordDeliveriesInFlightMax: 15_000,
+  publishDeliveriesInFlightMax: 5_000,
+  /** Deliveries of accepted requests that wait for theirs: beyond it 429. */
+  publishDeliveriesQueuedMax: 20_000,
+  /** A request whose notifications do not have all their outcomes by then is answered 503. More than a worker's `unreachableWorkerMs`. */
+  publishTimeoutMs: 30_000,
+  /** Records of one partition that were fetched and wait: beyond it fetching pauses. */
+  partitionQueuedMax: 1_000,
+  /** Read marks on their way to a user's other devices. */
+  readFanOutsInFlightMax: 10_000,
+  readFanOutAttemptsMax: 3,
+  /** Between two attempts at a delivery, doubling from the first to the second. */
+  deliveryRetryMinMs: 100,
+  deliveryRetryMaxMs: 2_000,
+  /** How often a worker's stream looks for batches without outcomes, and asks a silent worker whether it answers again. */
+  workerCheckMs: 250,
+  workerProbeMs: 1_000,
+  /** How often channels of workers without a lease are closed. */
+  workerSweepMs: 10_000,
   grpcMessageBytesMax: 4 * 1024 * 1024,
+
+  // Kafka
+  kafkaConnectMs: 2_000,
+  kafkaRequestMs: 10_000,
+  kafkaCommitMs: 250,
+  kafkaFetchWaitMs: 100,
+  kafkaHeartbeatMs: 1_000,
+  kafkaSessionMs: 10_000,
+  /** Between two attempts at a Kafka that is away, doubling from the first to the second. */
+  kafkaRetryMinMs: 200,
+  kafkaRetryMaxMs: 5_000,
+  kafkaWriteRecordsMax: 500,
+  kafkaWriteBytesMax: 512 * 1024,
+  /** Records that wait to be written; client events are refused beyond it. */
+  kafkaWriteQueueMax: 20_000,
+  kafkaDecompressedBytesMax: 256 * 1024 * 1024,
+  deadLetterReasonBytesMax: 4096,
+  /** What a stopping router waits for what is under way, for its last answers to leave, and then for each of its parts. */
+  routerStopMs: 5_000,
+  routerAnswerMs: 500,
+  routerPartStopMs: 2_000,
 
   // outbox
   outboxBytesMax: 256 * 1024,

@@ -1,31 +1,34 @@
-import { isUtf8 } from "node:buffer";
 import { limits } from "@pushfleet/protocol";
 import type { Registry } from "@pushfleet/registry";
 import {
+  type AdminServer,
   bindGrpcServer,
   type Clock,
   createGrpcServer,
   createLogger,
   type Logger,
+  type Readiness,
   type RouterLink,
   startAdminServer,
-  v1,
 } from "@pushfleet/service";
 import type { Registry as MetricsRegistry } from "prom-client";
 import type { RouterConfig } from "./configuration.js";
 import { Dedupe } from "./core/dedupe.js";
 import { createStamp } from "./core/stamp.js";
 import type { Store } from "./core/store.js";
-import { Appender } from "./shell/appender.js";
 import { Deliverer } from "./shell/deliverer.js";
 import { startHttpSource } from "./shell/http-source.js";
-import { type KafkaSource, startKafkaSource } from "./shell/kafka-source.js";
+import { KafkaSource } from "./shell/kafka-source.js";
 import { createMemoryStore } from "./shell/memory-store.js";
 import { Pipeline } from "./shell/pipeline.js";
-import { errorJson, publish } from "./shell/publish.js";
+import { Publisher } from "./shell/publisher.js";
+import { ReadMarkSender } from "./shell/read-mark-sender.js";
 import { createRecentEvents } from "./shell/recent-events.js";
-import { createRouterMetrics } from "./shell/router-metrics.js";
-import { addRouterService, createRouterLink, type EmitEvents, type ReadFanOut, type Taken } from "./shell/router-service.js";
+import { createRouterMetrics, type RouterTotals } from "./shell/router-metrics.js";
+import { addRouterService, createRouterLink, type EmitEvents } from "./shell/router-service.js";
+import { settleWithin } from "./shell/settle-within.js";
+
+export type { RouterTotals } from "./shell/router-metrics.js";
 
 /** A router in this process. */
 export interface Router {
@@ -37,18 +40,9 @@ export interface Router {
   totals(): RouterTotals;
   /** The last client events, where there is no Kafka. */
   recentClientEvents(): readonly unknown[];
+  readiness(): Readiness;
   /** Stops taking, finishes what is under way (bounded), commits. */
   stop(): Promise<void>;
-}
-
-export interface RouterTotals {
-  readonly accepted: number;
-  readonly deliveries: number;
-  readonly written: number;
-  readonly offline: number;
-  readonly stale: number;
-  readonly overflow: number;
-  readonly deadLettered: number;
 }
 
 export interface RouterParts {
@@ -56,6 +50,8 @@ export interface RouterParts {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger?: Logger | undefined;
+  /** In [0, 1), for the jitter of retries. */
+  readonly random?: (() => number) | undefined;
 }
 
 export function createStore(config: RouterConfig["store"], options: { readonly clock: Clock }): Store {
@@ -65,95 +61,86 @@ export function createStore(config: RouterConfig["store"], options: { readonly c
   }
 }
 
-/** Starts everything, Kafka last; rejects with what would be right when a part cannot start, and leaves nothing running then. */
+/** Starts everything; rejects with what would be right when a part cannot start, and leaves nothing running then. A Kafka that is away is waited
+ *  for in the background: the router is not ready, and takes what comes by HTTP. */
 export async function createRouter(config: RouterConfig, parts: RouterParts): Promise<Router> {
-  const { registry, store, clock, logger = createLogger("router") } = parts;
   const stops: (() => Promise<void> | void)[] = [];
-  const stopAll = async (): Promise<void> => {
-    for (const stop of stops.splice(0).reverse()) await stop();
-  };
   try {
-    await store.start();
-    stops.push(() => store.stop());
-    if (config.kafka !== undefined) logger.warn("store.kind memory: notifications are lost with this router, run one only");
-    const stamp = createStamp(() => clock.nowMs());
-    const metrics = createRouterMetrics(() => pipeline.inFlight);
-    const deliverer = new Deliverer({ registry, clock, tls: config.grpc.tls, onHop: metrics.onHop });
-    stops.push(() => deliverer.stop());
-    const appender = new Appender({ store, stamp, dedupe: new Dedupe(limits.dedupeEntriesMax), clock });
-    const pipeline = new Pipeline({ appender, deliverer, clock, logger, random: Math.random, onOutcomes: metrics.onOutcomes });
-    stops.push(() => pipeline.stop());
-
-    const recent = createRecentEvents();
-    let kafka: KafkaSource | undefined;
-    const emitEvents: EmitEvents = (records) => (kafka === undefined ? recent.emitEvents(records) : emitTo(kafka, records));
-    const link = createRouterLink({ store, stamp, emitEvents, fanOut: (read) => fanOut(deliverer, read, clock), logger });
-    const publishText = (text: string) => publish(text, { pipeline, clock });
-
-    const grpc = createGrpcServer();
-    addRouterService(grpc, link, async (body) =>
-      isUtf8(body)
-        ? publishText(body.toString("utf8"))
-        : { status: 400, body: errorJson({ code: "bad_request", message: "the body is not UTF-8" }) },
-    );
-    const grpcPort = await bindGrpcServer(grpc, config.grpc.host, config.grpc.port, config.grpc.tls);
-    stops.push(() => grpc.forceShutdown());
-    const admin = await startAdminServer({
-      ...config.admin,
-      metrics: metrics.registry,
-      readiness: () =>
-        config.kafka === undefined || kafka?.isConnected() === true
-          ? { kind: "ready" }
-          : { kind: "not_ready", reason: "not a member of the Kafka group" },
-    });
-    stops.push(() => admin.stop());
-    const { host, port, apiTokensFile } = config.http;
-    const http = await startHttpSource({ host, port, apiTokensFile, publish: publishText });
-    stops.push(() => http.stop());
-    if (config.kafka !== undefined) {
-      kafka = await startKafkaSource({ ...config.kafka, pipeline, clock, logger, onDeadLetter: metrics.onDeadLetter });
-      stops.push(() => kafka?.stop());
-    }
-    return {
-      addresses: { http: http.address, admin: admin.address, grpc: `${config.grpc.host}:${grpcPort}` },
-      link,
-      metrics: metrics.registry,
-      totals: () => ({ ...metrics.totals }),
-      recentClientEvents: () => recent.recent().map((text): unknown => JSON.parse(text)),
-      stop: stopAll,
-    };
+    return await start(config, parts, stops);
   } catch (cause) {
-    await stopAll();
+    await stopAll(stops);
     throw cause;
   }
 }
 
-async function emitTo(kafka: KafkaSource, records: Parameters<EmitEvents>[0]): Promise<Taken> {
-  try {
-    await kafka.emit(records);
-    return { kind: "taken" };
-  } catch (cause) {
-    return { kind: "unavailable", cause: cause as Error };
-  }
+/** In the reverse order of their start: what takes, before what it hands to. */
+async function stopAll(stops: (() => Promise<void> | void)[]): Promise<void> {
+  for (const stop of stops.splice(0).reverse()) await stop();
 }
 
-const fanOutAttempts = 3;
-const fanOutPauseMs = 100;
+async function start(config: RouterConfig, parts: RouterParts, stops: (() => Promise<void> | void)[]): Promise<Router> {
+  const { registry, store, clock, logger = createLogger("router"), random = Math.random } = parts;
+  await store.start();
+  stops.push(() => store.stop());
+  if (config.kafka !== undefined) logger.warn("store.kind memory: notifications are lost with this router, run one only");
 
-/** A read mark is stored already: a device that is not reached finds it in its next sync. */
-async function fanOut(deliverer: Deliverer, read: ReadFanOut, clock: Clock): Promise<Taken> {
-  const frame = {
-    ...read,
-    kind: v1.FrameKind.FRAME_MARK_READ,
-    notificationId: "",
-    createdAtMs: clock.nowMs(),
-    expiresAtMs: 0,
-    lane: v1.Lane.LANE_NORMAL,
-    collapseKey: "",
+  const stamp = createStamp(() => clock.nowMs());
+  const metrics = createRouterMetrics({
+    inFlight: () => pipeline.inFlight,
+    lag: () => kafka?.lag ?? 0,
+    workers: () => deliverer.workers,
+  });
+  const shared = { ...metrics, registry, store, stamp, clock, logger, random };
+  const deliverer = new Deliverer({ ...shared, tls: config.grpc.tls });
+  stops.push(() => deliverer.stop());
+  const pipeline = new Pipeline({ ...shared, deliverer, dedupe: new Dedupe(limits.dedupeEntriesMax) });
+  stops.push(() => pipeline.stop());
+  const publisher = new Publisher({ ...shared, pipeline });
+  const kafka = config.kafka && new KafkaSource({ ...config.kafka, ...shared, pipeline });
+
+  const readMarks = new ReadMarkSender({ pipeline, clock });
+  const recent = createRecentEvents();
+  const link = createRouterLink({
+    store,
+    stamp,
+    emitEvents: kafka === undefined ? recent.emitEvents : emitTo(kafka),
+    fanOut: async (read) => readMarks.send(read),
+    logger,
+  });
+  const grpc = createGrpcServer();
+  addRouterService(grpc, link, (body) => publisher.publish(body));
+  const grpcPort = await bindGrpcServer(grpc, config.grpc.host, config.grpc.port, config.grpc.tls);
+  stops.push(async () => {
+    await settleWithin(clock, limits.routerPartStopMs, new Promise<void>((resolve) => grpc.tryShutdown(() => resolve())));
+    grpc.forceShutdown();
+  });
+  const readiness = (): Readiness =>
+    kafka === undefined || kafka.isMember ? { kind: "ready" } : { kind: "not_ready", reason: "not a member of the Kafka group" };
+  const admin: AdminServer = await startAdminServer({ ...config.admin, metrics: metrics.registry, readiness });
+  stops.push(() => admin.stop());
+  const http = await startHttpSource({
+    ...config.http,
+    apiTokensFile: config.http.apiTokensFile,
+    clock,
+    publish: (body) => publisher.publish(body),
+    giveUp: () => publisher.giveUp(),
+  });
+  kafka?.start();
+  stops.push(async () => {
+    await Promise.all([http.stop(), kafka?.stop()]);
+  });
+  return {
+    addresses: { http: http.address, admin: admin.address, grpc: `${config.grpc.host}:${grpcPort}` },
+    link,
+    metrics: metrics.registry,
+    totals: metrics.totals,
+    recentClientEvents: () => recent.recent().map((text): unknown => JSON.parse(text)),
+    readiness,
+    stop: () => stopAll(stops),
   };
-  for (let attempt = 0; attempt < fanOutAttempts; attempt++) {
-    if ((await deliverer.deliver(frame)).kind === "done") return { kind: "taken" };
-    await new Promise<void>((resolve) => clock.after(fanOutPauseMs, resolve));
-  }
-  return { kind: "unavailable", cause: new Error("the other devices could not be reached") };
+}
+
+function emitTo(kafka: KafkaSource): EmitEvents {
+  return async (records) =>
+    (await kafka.emit(records)) ? { kind: "taken" } : { kind: "unavailable", cause: new Error("kafka did not take the client events") };
 }

@@ -1,4 +1,4 @@
-import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { connectionIdFromNumber, type DeviceId, incarnationFromBytes, type UserId } from "@pushfleet/protocol";
 import type { Registry } from "@pushfleet/registry";
 import { bindGrpcServer, createGrpcServer, gatewayService, v1 } from "@pushfleet/service";
@@ -9,6 +9,13 @@ export class FakeGateway {
   readonly deliveries: v1.Delivery[] = [];
   /** "silent" never answers, "break" ends the stream. */
   answer: v1.Outcome | "silent" | "break" = v1.Outcome.OUTCOME_WRITTEN;
+  /** Batches that came, and those that were answered; empty ones included. */
+  batches = 0;
+  answered = 0;
+  /** Called before a batch is answered. */
+  onBatch: () => void = () => {};
+  /** Batches are answered when it calls `go`. */
+  holdBatch: (go: () => void) => void = (go) => go();
   readonly #server = createGrpcServer();
   #connections = 0;
   address = "";
@@ -53,14 +60,19 @@ export class FakeGateway {
   }
 
   #take(call: ServerDuplexStream<v1.DeliverBatch, v1.OutcomeBatch>, batch: v1.DeliverBatch): void {
+    this.batches++;
     for (const delivery of batch.deliveries) this.deliveries.push(new v1.Delivery(delivery));
+    if (batch.deliveries.length > 0) this.onBatch();
     const { answer } = this;
     if (answer === "silent") return;
     if (answer === "break") {
-      call.destroy(new Error("broken by the test"));
+      call.emit("error", { code: status.UNAVAILABLE, details: "broken by the test" });
       return;
     }
     const outcomes = batch.deliveries.flatMap((delivery) => (delivery.targets ?? []).map(() => answer));
-    call.write(new v1.OutcomeBatch({ batchId: batch.batchId, outcomes }));
+    this.holdBatch(() => {
+      this.answered++;
+      call.write(new v1.OutcomeBatch({ batchId: batch.batchId, outcomes }));
+    });
   }
 }

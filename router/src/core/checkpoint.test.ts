@@ -7,12 +7,13 @@ test("only the prefix that is wholly done may be committed, in whatever order of
   fc.assert(
     fc.property(offsets, fc.infiniteStream(fc.nat()), (tracked, random) => {
       const checkpoint = new Checkpoint();
-      const waiting = tracked.map((offset) => ({ offset, resolve: checkpoint.track(offset) }));
+      const waiting = tracked.map((offset) => ({ offset, done: false }));
+      for (const ticket of waiting) checkpoint.track(ticket);
       const open = new Set(tracked);
       while (waiting.length > 0) {
         const [one] = waiting.splice((random.next().value ?? 0) % waiting.length, 1);
         if (one === undefined) continue;
-        one.resolve();
+        checkpoint.resolve(one);
         open.delete(one.offset);
         const firstOpen = tracked.find((offset) => open.has(offset));
         const done = tracked.filter((offset) => firstOpen === undefined || offset < firstOpen);
@@ -25,6 +26,10 @@ test("only the prefix that is wholly done may be committed, in whatever order of
 
 test("a partition of a million records keeps only what is under way", () => {
   const checkpoint = new Checkpoint();
-  for (let offset = 0; offset < 1_000_000; offset++) checkpoint.track(offset)();
+  for (let offset = 0; offset < 1_000_000; offset++) {
+    const ticket = { offset, done: false };
+    checkpoint.track(ticket);
+    checkpoint.resolve(ticket);
+  }
   expect([checkpoint.committable, checkpoint.pending]).toEqual([1_000_000, 0]);
 });

@@ -1,87 +1,120 @@
-import { type Cursor, cursorMs, limits, type NotificationId, type UserId } from "@pushfleet/protocol";
-import type { Clock } from "@pushfleet/service";
+import { type Cursor, cursorMs, limits } from "@pushfleet/protocol";
+import type { Clock, Logger } from "@pushfleet/service";
 import type { Dedupe } from "../core/dedupe.js";
 import type { Stamp } from "../core/stamp.js";
-import { type Appended, expiresAtMs, type Store } from "../core/store.js";
-import { Coalescer } from "./coalescer.js";
+import { type Appended, expiresAtMs, type Store, type StoreRecord } from "../core/store.js";
+import type { Content, UserDelivery } from "./user-delivery.js";
 
-export interface ToAppend {
-  readonly user: UserId;
-  readonly notificationId: NotificationId;
-  readonly data: string;
-  readonly createdAtMs: number | undefined;
-  readonly ttlMs: number | undefined;
+export interface AppenderOptions {
+  readonly store: Store;
+  readonly stamp: Stamp;
+  readonly dedupe: Dedupe;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onAppend: (seconds: number) => void;
+  readonly stored: (delivery: UserDelivery) => void;
+  readonly failed: (delivery: UserDelivery, reason: string) => void;
+  readonly unavailable: (delivery: UserDelivery) => void;
 }
 
-/** `stored`: under `cursor`; `duplicate` when this router had stored it before. `failed`: never will be. `retry`: append again. */
-export type AppendResult =
-  | { readonly kind: "stored"; readonly cursor: Cursor; readonly expiresAtMs: number | undefined; readonly duplicate: boolean }
-  | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "retry"; readonly cause: Error };
+type Waiting = UserDelivery & { readonly content: Content };
 
-interface Waiting {
-  readonly record: ToAppend;
-  readonly firstAppend: Cursor | undefined;
-  readonly resolve: (result: AppendResult) => void;
-}
-
-/** Appends of all partitions and requests in one round trip; skips what was stored a moment ago. */
+/** Appends of all partitions and requests of one tick in one round trip; skips what this router stored a moment ago. */
 export class Appender {
-  readonly #store: Store;
-  readonly #stamp: Stamp;
-  readonly #dedupe: Dedupe;
-  readonly #clock: Clock;
-  readonly #batches: Coalescer<Waiting>;
+  readonly #options: AppenderOptions;
+  #waiting: Waiting[] = [];
+  #scheduled = false;
 
-  constructor(options: { readonly store: Store; readonly stamp: Stamp; readonly dedupe: Dedupe; readonly clock: Clock }) {
-    this.#store = options.store;
-    this.#stamp = options.stamp;
-    this.#dedupe = options.dedupe;
-    this.#clock = options.clock;
-    this.#batches = new Coalescer({
-      clock: options.clock,
-      delayMs: limits.coalesceMs,
-      itemsMax: limits.coalesceMessages,
-      flush: (waiting) => void this.#append(waiting),
-    });
+  constructor(options: AppenderOptions) {
+    this.#options = options;
   }
 
-  /** A hit of the deduplication skips the append only while the stored cursor is fresh: a sync reads no further back than its overlap.
-   *  `firstAppend`: the cursor of an earlier attempt for this notification, whose expiry it keeps. */
-  append(record: ToAppend, firstAppend: Cursor | undefined): Promise<AppendResult> {
-    const known = this.#dedupe.get(record.user, record.notificationId);
-    if (known !== undefined && this.#clock.nowMs() - cursorMs(known) < limits.appendFreshMs) {
-      const expiry = expiresAtMs({ ...record, firstAppend: firstAppend ?? known });
-      return Promise.resolve({ kind: "stored", cursor: known, expiresAtMs: expiry, duplicate: true });
+  /** A hit of the deduplication skips the append only while the stored cursor is fresh: a sync reads no further back than its overlap. */
+  append(delivery: Waiting): void {
+    const { dedupe, clock, stored } = this.#options;
+    const known = dedupe.get(delivery.user, delivery.content.notificationId);
+    if (known !== undefined) {
+      delivery.duplicate ||= delivery.firstAppend === undefined;
+      delivery.firstAppend ??= known;
+      if (clock.nowMs() - cursorMs(known) < limits.appendFreshMs) {
+        delivery.appended(delivery.content, known, expiryOf(delivery, delivery.firstAppend));
+        return stored(delivery);
+      }
     }
-    return new Promise((resolve) => this.#batches.add({ record, firstAppend: firstAppend ?? known, resolve }));
+    this.#waiting.push(delivery);
+    if (this.#waiting.length >= limits.coalesceMessages) this.#flush();
+    else if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(() => {
+        this.#scheduled = false;
+        this.#flush();
+      });
+    }
   }
 
-  async #append(waiting: readonly Waiting[]): Promise<void> {
-    const records = waiting.map(({ record, firstAppend }) => {
-      const cursor = this.#stamp();
-      const { user, notificationId, data, createdAtMs } = record;
-      return {
-        user,
-        notificationId,
-        cursor,
-        data,
-        createdAtMs,
-        expiresAtMs: expiresAtMs({ ...record, firstAppend: firstAppend ?? cursor }),
-      };
-    });
-    const outcomes = await this.#store.append(records);
-    for (const [index, one] of waiting.entries()) {
+  #flush(): void {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    void this.#appendAll(waiting);
+  }
+
+  async #appendAll(waiting: readonly Waiting[]): Promise<void> {
+    const { clock, stamp, onAppend } = this.#options;
+    const records = waiting.map((delivery) => toRecord(delivery, stamp()));
+    const startedMs = clock.monotonicMs();
+    const outcomes = await this.#ask(records);
+    onAppend((clock.monotonicMs() - startedMs) / 1000);
+    for (let index = 0; index < waiting.length; index++) {
+      const delivery = waiting[index];
       const record = records[index];
-      if (record !== undefined) one.resolve(this.#result(one, record.cursor, record.expiresAtMs, outcomes[index]));
+      if (delivery !== undefined && record !== undefined) this.#settle(delivery, record, outcomes?.[index]);
     }
   }
 
-  #result(one: Waiting, cursor: Cursor, expiry: number | undefined, outcome: Appended | undefined): AppendResult {
-    if (outcome === undefined) return { kind: "retry", cause: new Error("the store gave no outcome") };
-    if (outcome.kind === "failed") return outcome;
-    if (outcome.kind === "unavailable") return { kind: "retry", cause: outcome.cause };
-    this.#dedupe.set(one.record.user, one.record.notificationId, cursor);
-    return { kind: "stored", cursor, expiresAtMs: expiry, duplicate: one.firstAppend !== undefined };
+  #settle(delivery: Waiting, record: StoreRecord, outcome: Appended | undefined): void {
+    const { dedupe, stored, failed, unavailable } = this.#options;
+    if (outcome === undefined || outcome.kind === "unavailable") return unavailable(delivery);
+    if (outcome.kind === "failed") return failed(delivery, outcome.reason);
+    dedupe.set(delivery.user, record.notificationId, record.cursor);
+    delivery.appended(delivery.content, record.cursor, record.expiresAtMs);
+    stored(delivery);
   }
+
+  /** Undefined: no answer within `limits.appendRetryMs`, or none at all. What is stored late then is stored again under a new cursor: a sync
+   *  could already have read past the old one. */
+  #ask(records: readonly StoreRecord[]): Promise<readonly Appended[] | undefined> {
+    const { clock, store, logger } = this.#options;
+    return new Promise((resolve) => {
+      const cancel = clock.after(limits.appendRetryMs, () => resolve(undefined));
+      store.append(records).then(
+        (outcomes) => {
+          cancel();
+          resolve(outcomes);
+        },
+        (cause: unknown) => {
+          cancel();
+          logger.error({ err: cause }, "the store threw at an append, it is asked again");
+          resolve(undefined);
+        },
+      );
+    });
+  }
+}
+
+function toRecord(delivery: Waiting, cursor: Cursor): StoreRecord {
+  const { notification, notificationId } = delivery.content;
+  return {
+    user: delivery.user,
+    notificationId,
+    cursor,
+    data: notification.data,
+    createdAtMs: notification.createdAtMs,
+    expiresAtMs: expiryOf(delivery, delivery.firstAppend ?? cursor),
+  };
+}
+
+function expiryOf(delivery: Waiting, firstAppend: Cursor): number | undefined {
+  const { createdAtMs, ttlMs } = delivery.content.notification;
+  return ttlMs === undefined ? undefined : expiresAtMs({ createdAtMs, ttlMs, firstAppend });
 }

@@ -1,82 +1,55 @@
-import type { Cursor, DeviceId, Incarnation, UserId } from "@pushfleet/protocol";
-import { limits } from "@pushfleet/protocol";
-import type { Lease, Located, LookedUp, Registry } from "@pushfleet/registry";
-import { type Clock, type TlsFiles, v1 } from "@pushfleet/service";
-import { Coalescer } from "./coalescer.js";
+import { type Cursor, type Incarnation, limits } from "@pushfleet/protocol";
+import type { Lease, Located, Registry } from "@pushfleet/registry";
+import type { Clock, Logger, TlsFiles } from "@pushfleet/service";
+import type { UserDelivery } from "./user-delivery.js";
 import { WorkerStream } from "./worker-stream.js";
-
-/** A frame for the devices of one user, built once. */
-export interface UserFrame {
-  readonly user: UserId;
-  readonly frame: Uint8Array;
-  readonly kind: v1.FrameKind;
-  readonly cursor: Cursor;
-  readonly notificationId: string;
-  readonly createdAtMs: number;
-  /** 0: never. */
-  readonly expiresAtMs: number;
-  readonly lane: v1.Lane;
-  readonly collapseKey: string;
-  /** The device that a read mark came from. */
-  readonly exceptDevice: DeviceId | undefined;
-}
-
-export interface Outcomes {
-  readonly written: number;
-  readonly stale: number;
-  readonly overflow: number;
-  /** 1 when no device was connected. */
-  readonly offline: number;
-  /** Devices on a worker that does not answer: its connections are sent `gap` when it does. */
-  readonly resync: number;
-}
-
-/** `retry`: not an outcome; the same frame is to be delivered again after a new look-up. */
-export type Delivered =
-  | { readonly kind: "done"; readonly outcomes: Outcomes }
-  | { readonly kind: "retry"; readonly why: "look_up" | "worker" };
-
-interface Waiting {
-  readonly frame: UserFrame;
-  readonly resolve: (delivered: Delivered) => void;
-}
-
-interface Counts {
-  written: number;
-  stale: number;
-  overflow: number;
-  resync: number;
-}
 
 export interface DelivererOptions {
   readonly registry: Registry;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly tls: TlsFiles | undefined;
   readonly onHop: (seconds: number) => void;
+  /** Deliveries counted because their worker will send `gap`. */
+  readonly onResync: (count: number) => void;
 }
 
-const sweepMs = 10_000;
+interface Unreached {
+  readonly delivery: UserDelivery;
+  readonly targets: readonly Located[];
+}
 
-/** Look-up, then one gRPC stream a worker, then outcomes (DESIGN §5, steps 3 and 4). Look-ups of all partitions share a pipeline. */
+/** One stream for each gateway worker that holds a device; for a worker whose lease lives but that has not answered for
+ *  `limits.unreachableWorkerMs`, the request that it send its connections `gap`. */
 export class Deliverer {
   readonly #options: DelivererOptions;
   readonly #streams = new Map<Incarnation, WorkerStream>();
-  readonly #lookUps: Coalescer<Waiting>;
+  readonly #unreached = new Map<Incarnation, Unreached[]>();
   readonly #cancelSweep: () => void;
 
   constructor(options: DelivererOptions) {
     this.#options = options;
-    this.#lookUps = new Coalescer({
-      clock: options.clock,
-      delayMs: limits.coalesceMs,
-      itemsMax: limits.coalesceMessages,
-      flush: (waiting) => void this.#deliverAll(waiting),
-    });
-    this.#cancelSweep = options.clock.every(sweepMs, () => void this.#sweep());
+    this.#cancelSweep = options.clock.every(limits.workerSweepMs, () => void this.#sweep());
   }
 
-  deliver(frame: UserFrame): Promise<Delivered> {
-    return new Promise((resolve) => this.#lookUps.add({ frame, resolve }));
+  /** Workers that are connected to, or were until their lease was seen to be gone. */
+  get workers(): number {
+    return this.#streams.size;
+  }
+
+  /** Each of `targets` is answered or broken, later. */
+  send(delivery: UserDelivery, targets: readonly Located[]): void {
+    const [first] = targets;
+    if (first === undefined) return;
+    const { incarnation } = first.entry;
+    if (targets.length === 1 || targets.every(({ entry }) => entry.incarnation === incarnation)) {
+      this.#sendToWorker(first.lease, delivery, targets);
+      return;
+    }
+    for (const group of groupByWorker(targets)) {
+      const [one] = group;
+      if (one !== undefined) this.#sendToWorker(one.lease, delivery, group);
+    }
   }
 
   stop(): void {
@@ -85,122 +58,95 @@ export class Deliverer {
     this.#streams.clear();
   }
 
-  async #deliverAll(waiting: readonly Waiting[]): Promise<void> {
-    const users = [...new Set(waiting.map(({ frame }) => frame.user))];
-    const found = await this.#options.registry.lookUp(users);
-    const byUser = new Map(users.map((user, index) => [user, found[index]]));
-    for (const { frame, resolve } of waiting) void this.#deliverTo(frame, byUser.get(frame.user)).then(resolve);
-  }
-
-  async #deliverTo(frame: UserFrame, looked: LookedUp | undefined): Promise<Delivered> {
-    if (looked?.kind !== "located") return { kind: "retry", why: "look_up" };
-    const devices = looked.devices.filter((one) => one.device !== frame.exceptDevice);
-    const counts: Counts = { written: 0, stale: 0, overflow: 0, resync: 0 };
-    const stale = await this.#sendTo(frame, devices, counts);
-    if (stale === "retry") return { kind: "retry", why: "worker" };
-    if (stale.length > 0) {
-      const again = await this.#deliverStale(frame, stale, counts);
-      if (again !== "done") return { kind: "retry", why: again };
-    }
-    return { kind: "done", outcomes: { ...counts, offline: devices.length === 0 ? 1 : 0 } };
-  }
-
-  /** The entry was right a moment ago: one more look-up finds where the device has gone, or that it has. */
-  async #deliverStale(frame: UserFrame, stale: readonly Located[], counts: Counts): Promise<"done" | "look_up" | "worker"> {
-    const [looked] = await this.#options.registry.lookUp([frame.user]);
-    if (looked?.kind !== "located") return "look_up";
-    const moved = looked.devices.filter((one) => {
-      const before = stale.find((other) => other.device === one.device);
-      return (
-        before !== undefined && (before.entry.connection !== one.entry.connection || before.entry.incarnation !== one.entry.incarnation)
-      );
-    });
-    counts.stale += stale.length - moved.length;
-    const left = await this.#sendTo(frame, moved, counts);
-    if (left === "retry") return "worker";
-    counts.stale += left.length;
-    return "done";
-  }
-
-  /** Sends to each worker that holds one of `devices`; returns the stale ones. */
-  async #sendTo(frame: UserFrame, devices: readonly Located[], counts: Counts): Promise<readonly Located[] | "retry"> {
-    const groups = groupByIncarnation(devices);
-    const answers = await Promise.all([...groups.values()].map((group) => this.#sendToWorker(frame, group, counts)));
-    return answers.includes("retry") ? "retry" : answers.flatMap((answer) => (answer === "retry" ? [] : answer));
-  }
-
-  async #sendToWorker(frame: UserFrame, group: readonly Located[], counts: Counts): Promise<readonly Located[] | "retry"> {
-    const [first] = group;
-    if (first === undefined) return [];
-    const stream = this.#stream(first.lease);
-    if (this.#isUnreachable(stream)) return await this.#requestResync(frame, group, counts);
-    const targets = group.map((one) => ({ user: frame.user, device: one.device, connection: one.entry.connection }));
-    const { user: _, exceptDevice: __, ...fields } = frame;
-    const answer = await new Promise<Parameters<Parameters<WorkerStream["send"]>[1]>[0]>((resolve) =>
-      stream.send({ ...fields, targets }, resolve),
-    );
-    if (answer.kind === "broken") return this.#isUnreachable(stream) ? await this.#requestResync(frame, group, counts) : "retry";
-    return group.filter((_one, index) => this.#count(answer.outcomes[index], counts) === "stale");
-  }
-
-  #count(outcome: v1.Outcome | undefined, counts: Counts): "counted" | "stale" {
-    if (outcome === v1.Outcome.OUTCOME_WRITTEN) counts.written++;
-    else if (outcome === v1.Outcome.OUTCOME_OVERFLOW) counts.overflow++;
-    else return "stale";
-    return "counted";
-  }
-
-  #isUnreachable(stream: WorkerStream): boolean {
-    const sinceMs = stream.unreachableSinceMs;
-    return sinceMs !== undefined && this.#options.clock.monotonicMs() - sinceMs >= limits.unreachableWorkerMs;
-  }
-
-  /** Its lease lives but it has not answered for 10 s: at its next refresh it reads the earliest cursor it missed, and sends `gap`. */
-  async #requestResync(frame: UserFrame, group: readonly Located[], counts: Counts): Promise<readonly Located[] | "retry"> {
-    const [first] = group;
-    if (first === undefined) return [];
-    switch (await this.#options.registry.requestResync(first.entry.incarnation, frame.cursor)) {
-      case "requested":
-        counts.resync += group.length;
-        return [];
-      case "no_lease":
-        this.#drop(first.entry.incarnation);
-        return group;
-      case "unavailable":
-        return "retry";
-    }
+  #sendToWorker(lease: Lease, delivery: UserDelivery, targets: readonly Located[]): void {
+    const stream = this.#stream(lease);
+    const { silentSinceMs } = stream;
+    const unreachable = silentSinceMs !== undefined && this.#options.clock.monotonicMs() - silentSinceMs >= limits.unreachableWorkerMs;
+    if (unreachable) this.#addUnreached(lease.incarnation, { delivery, targets });
+    else stream.send(delivery, targets);
   }
 
   #stream(lease: Lease): WorkerStream {
     const known = this.#streams.get(lease.incarnation);
     if (known !== undefined) return known;
-    const { tls, clock, onHop } = this.#options;
-    const stream = new WorkerStream({ address: lease.address, tls, clock, onHop });
+    const stream = new WorkerStream({ ...this.#options, address: lease.address });
     this.#streams.set(lease.incarnation, stream);
     return stream;
   }
 
+  /** Those of one tick share a request. */
+  #addUnreached(incarnation: Incarnation, unreached: Unreached): void {
+    const waiting = this.#unreached.get(incarnation);
+    if (waiting !== undefined) {
+      waiting.push(unreached);
+      return;
+    }
+    this.#unreached.set(incarnation, [unreached]);
+    setImmediate(() => {
+      const all = this.#unreached.get(incarnation) ?? [];
+      this.#unreached.delete(incarnation);
+      void this.#requestResync(incarnation, all);
+    });
+  }
+
+  /** At its next refresh the worker reads the earliest cursor that it missed, and sends `gap`: that is the outcome, once the registry has it. */
+  async #requestResync(incarnation: Incarnation, unreached: readonly Unreached[]): Promise<void> {
+    switch (await this.#ask(incarnation, earliestCursor(unreached))) {
+      case "requested":
+        this.#options.onResync(unreached.length);
+        for (const { delivery, targets } of unreached) for (const target of targets) delivery.answered(target, "overflow");
+        return;
+      case "no_lease":
+        this.#drop(incarnation);
+        for (const { delivery, targets } of unreached) for (const target of targets) delivery.answered(target, "stale");
+        return;
+      case "unavailable":
+        for (const { delivery, targets } of unreached) for (const target of targets) delivery.broken(target);
+        return;
+    }
+  }
+
+  async #ask(incarnation: Incarnation, after: Cursor | undefined): Promise<"requested" | "no_lease" | "unavailable"> {
+    if (after === undefined) return "unavailable";
+    try {
+      return await this.#options.registry.requestResync(incarnation, after);
+    } catch (cause) {
+      this.#options.logger.error({ err: cause }, "the registry threw at a resync request, it is asked again");
+      return "unavailable";
+    }
+  }
+
   #drop(incarnation: Incarnation): void {
-    this.#streams.get(incarnation)?.stop();
+    const stream = this.#streams.get(incarnation);
     this.#streams.delete(incarnation);
+    stream?.stop();
   }
 
   /** Channels of workers whose lease is gone are closed. */
   async #sweep(): Promise<void> {
-    for (const [incarnation, stream] of this.#streams) {
-      if (stream.pending > 0) continue;
+    for (const [incarnation, stream] of [...this.#streams]) {
+      if (stream.pending > 0 && stream.silentSinceMs === undefined) continue;
       const read = await this.#options.registry.readLease(incarnation);
       if (read.kind === "lease" && read.lease === undefined) this.#drop(incarnation);
     }
   }
 }
 
-function groupByIncarnation(devices: readonly Located[]): Map<Incarnation, Located[]> {
+function groupByWorker(targets: readonly Located[]): readonly (readonly Located[])[] {
   const groups = new Map<Incarnation, Located[]>();
-  for (const one of devices) {
-    const group = groups.get(one.entry.incarnation);
-    if (group === undefined) groups.set(one.entry.incarnation, [one]);
-    else group.push(one);
+  for (const target of targets) {
+    const group = groups.get(target.entry.incarnation);
+    if (group === undefined) groups.set(target.entry.incarnation, [target]);
+    else group.push(target);
   }
-  return groups;
+  return [...groups.values()];
+}
+
+function earliestCursor(unreached: readonly Unreached[]): Cursor | undefined {
+  let earliest: Cursor | undefined;
+  for (const { delivery } of unreached) {
+    const { cursor } = delivery;
+    if (cursor !== "" && (earliest === undefined || cursor < earliest)) earliest = cursor;
+  }
+  return earliest;
 }

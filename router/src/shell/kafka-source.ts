@@ -1,19 +1,16 @@
-import { isUtf8 } from "node:buffer";
-import { type Notification, type NotificationId, parseNotification } from "@pushfleet/protocol";
-import type { Clock, Logger } from "@pushfleet/service";
-import kafkajs, { type Consumer, type EachBatchPayload, type KafkaMessage, type Producer } from "kafkajs";
-import { Checkpoint } from "../core/checkpoint.js";
+import { limits } from "@pushfleet/protocol";
+import type { Cancel, Clock, Logger } from "@pushfleet/service";
+import type kafkajs from "kafkajs";
+import { PartitionFlow } from "../core/partition-flow.js";
+import { type DeadLetterReason, deadLetter, outcomeRecord, shortenDeadLetter } from "./dead-letter.js";
+import { createKafkaClient } from "./kafka-client.js";
 import { plugInCodecs } from "./kafka-codecs.js";
-import type { Pipeline, Processed } from "./pipeline.js";
-
-export interface KafkaSource {
-  /** True while the consumer is a member of its group. */
-  readonly isConnected: () => boolean;
-  /** Sends client events; rejects when they were not taken. */
-  emit(events: readonly { readonly user: string; readonly value: string }[]): Promise<void>;
-  /** Stops fetching, waits for what is under way (bounded), commits, leaves. */
-  stop(): Promise<void>;
-}
+import { KafkaConsumer } from "./kafka-consumer.js";
+import { KafkaRecord, type OwnedPartition } from "./kafka-record.js";
+import { type KafkaWrite, KafkaWriter } from "./kafka-writer.js";
+import type { Pipeline } from "./pipeline.js";
+import { settleWithin } from "./settle-within.js";
+import type { UserDelivery } from "./user-delivery.js";
 
 export interface KafkaSourceOptions {
   readonly brokers: readonly string[];
@@ -25,221 +22,247 @@ export interface KafkaSourceOptions {
   readonly pipeline: Pipeline;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly onDeadLetter: (reason: "bad_record" | "store_failed") => void;
+  readonly random: () => number;
+  readonly onDeadLetter: (reason: DeadLetterReason) => void;
 }
 
-/** One assignment of one partition. When it is taken away what is under way ends without a commit. */
-interface Partition {
-  readonly checkpoint: Checkpoint;
-  committed: number;
-  paused: boolean;
-  revoked: boolean;
-}
-
-const commitMs = 250;
-/** Records of one partition under way before it is paused. */
-const partitionInFlightMax = 2_000;
-const stopMs = 5_000;
-
-/** Notifications from a topic. kafkajs waits for `eachBatch` before it fetches again, so a batch is handed to the pipeline and `eachBatch`
- *  returns at once; the bound is the partition's pause. Offsets are committed by us, up to where all is stored and has its outcomes. */
-export async function startKafkaSource(options: KafkaSourceOptions): Promise<KafkaSource> {
-  plugInCodecs();
-  const { logger, topic } = options;
-  const kafka = new kafkajs.Kafka({
-    clientId: "pushfleet-router",
-    brokers: [...options.brokers],
-    logLevel: kafkajs.logLevel.NOTHING,
-    retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: Number.MAX_SAFE_INTEGER },
-  });
-  const consumer = kafka.consumer({
-    groupId: options.groupId,
-    sessionTimeout: 10_000,
-    heartbeatInterval: 1_000,
-    rebalanceTimeout: 15_000,
-    maxWaitTimeInMs: 100,
-    retry: { retries: Number.MAX_SAFE_INTEGER, restartOnFailure: async () => true },
-  });
-  const producer = kafka.producer({ allowAutoTopicCreation: false, retry: { retries: 8 } });
-  const source = new Source(options, consumer, producer);
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => source.assigned(payload.memberAssignment[topic] ?? []));
-  consumer.on(consumer.events.CRASH, ({ payload }) => logger.error({ err: payload.error }, "kafka consumer crashed, it is started again"));
-  consumer.on(consumer.events.DISCONNECT, () => source.lost());
-  await producer.connect();
-  await consumer.connect();
-  await consumer.subscribe({ topics: [topic], fromBeginning: true });
-  await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: (payload) => source.take(payload) });
-  source.start();
-  return source;
-}
-
-class Source implements KafkaSource {
+/** Notifications from a topic. kafkajs waits for a batch before it fetches again, so a batch is only queued; records are started as there is
+ *  room for them, partitions pause above their bound, and offsets are committed by us, up to where all is stored and has its outcomes. */
+export class KafkaSource {
   readonly #options: KafkaSourceOptions;
-  readonly #consumer: Consumer;
-  readonly #producer: Producer;
-  #partitions = new Map<number, Partition>();
-  #connected = false;
+  readonly #consumer: KafkaConsumer;
+  readonly #deadLetters: KafkaWriter;
+  readonly #clientEvents: KafkaWriter;
+  readonly #outcomes: KafkaWriter | undefined;
+  #partitions = new Map<number, OwnedPartition>();
+  #inFlight = 0;
+  #scheduled = false;
   #stopping = false;
-  #cancelCommits: (() => void) | undefined;
   #committing: Promise<void> | undefined;
+  #onIdle: () => void = () => {};
+  #cancelCommits: Cancel = () => {};
 
-  constructor(options: KafkaSourceOptions, consumer: Consumer, producer: Producer) {
+  constructor(options: KafkaSourceOptions) {
+    plugInCodecs();
     this.#options = options;
-    this.#consumer = consumer;
-    this.#producer = producer;
+    const { brokers, logger, outcomesTopic } = options;
+    const shared = { ...options, kafka: createKafkaClient(brokers, logger) };
+    this.#consumer = new KafkaConsumer({
+      ...shared,
+      onAssigned: (partitions) => this.#assigned(partitions),
+      onRebalancing: () => void this.#commit(),
+      onBatch: (batch) => this.#fetched(batch),
+    });
+    this.#deadLetters = new KafkaWriter({ ...shared, topic: options.deadLetterTopic, whenAway: "retry" });
+    this.#clientEvents = new KafkaWriter({ ...shared, topic: options.clientEventsTopic, whenAway: "fail" });
+    this.#outcomes = outcomesTopic === null ? undefined : new KafkaWriter({ ...shared, topic: outcomesTopic, whenAway: "retry" });
   }
 
-  readonly isConnected = (): boolean => this.#connected;
+  /** Whether it is a member of its group that its coordinator has heard lately. */
+  get isMember(): boolean {
+    return this.#consumer.isMember;
+  }
 
+  /** Records behind what is committed, over the partitions that are ours. */
+  get lag(): number {
+    let lag = 0;
+    for (const { flow, highWatermark } of this.#partitions.values()) lag += Math.max(0, highWatermark - (flow.committed ?? highWatermark));
+    return lag;
+  }
+
+  /** Deliveries and dead letters under way. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Returns at once: Kafka may be away, then it is asked until it is there. */
   start(): void {
-    this.#cancelCommits = this.#options.clock.every(commitMs, () => void this.#commit());
+    this.#consumer.start();
+    this.#cancelCommits = this.#options.clock.every(limits.kafkaCommitMs, () => void this.#commit());
   }
 
-  /** A rebalance is over. Every partition starts again from what is committed: what was under way is delivered twice rather than lost. */
-  assigned(partitions: readonly number[]): void {
-    for (const partition of this.#partitions.values()) partition.revoked = true;
-    this.#partitions = new Map(
-      partitions.map((partition) => [partition, { checkpoint: new Checkpoint(), committed: -1, paused: false, revoked: false }]),
-    );
-    this.#connected = true;
+  /** Sends client events; false when they were not taken. */
+  async emit(events: readonly { readonly user: string; readonly value: string }[]): Promise<boolean> {
+    if (this.#clientEvents.pending + events.length > limits.kafkaWriteQueueMax) return false;
+    const written = await Promise.all(events.map(({ user, value }) => this.#clientEvents.write({ key: user, value })));
+    return written.every((one) => one === "written" || one === "too_large");
   }
 
-  lost(): void {
-    this.#connected = false;
-  }
-
-  async take({ batch, isRunning, isStale, resolveOffset, heartbeat }: EachBatchPayload): Promise<void> {
-    const partition = this.#partitions.get(batch.partition);
-    if (partition === undefined || partition.revoked) return;
-    for (const message of batch.messages) {
-      if (this.#stopping || !isRunning() || isStale()) return;
-      this.#handle(partition, message);
-      resolveOffset(message.offset);
-    }
-    if (batch.messages.length === 0) resolveOffset(batch.lastOffset());
-    this.#bound(partition, batch.partition);
-    await heartbeat();
-  }
-
-  async emit(events: readonly { readonly user: string; readonly value: string }[]): Promise<void> {
-    const messages = events.map(({ user, value }) => ({ key: user, value }));
-    await this.#producer.send({ topic: this.#options.clientEventsTopic, messages });
-  }
-
+  /** Starts nothing more, waits for what is under way (bounded), commits, leaves the group. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#cancelCommits?.();
-    const giveUpMs = this.#options.clock.monotonicMs() + stopMs;
-    while (this.#pending() > 0 && this.#options.clock.monotonicMs() < giveUpMs) {
-      await new Promise<void>((resolve) => this.#options.clock.after(20, resolve));
+    const { clock } = this.#options;
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#inFlight === 0) resolve();
+    });
+    await settleWithin(clock, limits.routerStopMs, idle);
+    this.#cancelCommits();
+    await settleWithin(clock, limits.routerPartStopMs, this.#committing); // it may not have the last ones
+    await settleWithin(clock, limits.routerPartStopMs, this.#commit());
+    for (const owned of this.#partitions.values()) owned.revoked = true;
+    await Promise.all([this.#consumer.stop(), this.#deadLetters.stop(), this.#clientEvents.stop(), this.#outcomes?.stop()]);
+  }
+
+  /** What stays ours goes on where it is; what goes to another router ends without a commit. */
+  #assigned(numbers: readonly number[]): void {
+    const before = this.#partitions;
+    this.#partitions = new Map(numbers.map((number) => [number, before.get(number) ?? newPartition(number)]));
+    for (const owned of before.values()) if (!this.#partitions.has(owned.partition)) owned.revoked = true;
+    for (const owned of this.#partitions.values()) {
+      owned.flow.rejoined();
+      if (owned.flow.paused) this.#consumer.pause(owned.partition);
+      else this.#consumer.resume(owned.partition);
     }
-    await this.#commit();
-    await this.#consumer.disconnect();
-    await this.#producer.disconnect();
   }
 
-  #pending(): number {
-    let count = 0;
-    for (const { checkpoint } of this.#partitions.values()) count += checkpoint.pending;
-    return count;
+  #fetched(batch: kafkajs.Batch): boolean {
+    const known = this.#partitions.get(batch.partition);
+    if (known === undefined || this.#stopping) return false;
+    const owned = this.#offer(known, batch.messages);
+    owned.highWatermark = Number(batch.highWatermark);
+    this.#start();
+    this.#changePause(owned);
+    return true;
   }
 
-  #handle(partition: Partition, message: KafkaMessage): void {
-    const resolve = partition.checkpoint.track(Number(message.offset));
-    void this.#process(message).then((done) => {
-      if (done) resolve();
-    });
+  #offer(known: OwnedPartition, messages: readonly kafkajs.KafkaMessage[]): OwnedPartition {
+    if (known.flow.offer(messages.map((message) => new KafkaRecord(message, known, this.#events)))) return known;
+    this.#options.logger.warn({ partition: known.partition }, "the partition's offsets went back, its records are taken anew");
+    known.revoked = true;
+    const anew = newPartition(known.partition);
+    this.#partitions.set(known.partition, anew);
+    anew.flow.offer(messages.map((message) => new KafkaRecord(message, anew, this.#events)));
+    return anew;
   }
 
-  /** True when the record is done with, one way or another; false when the router stops first. */
-  async #process(message: KafkaMessage): Promise<boolean> {
-    const value = message.value ?? Buffer.alloc(0);
-    const parsed = isUtf8(value) ? parseNotification(value.toString("utf8"), { idRequired: true }) : badUtf8;
-    if (parsed.kind === "bad") return await this.#deadLetter(message, "bad_record", JSON.stringify(parsed.faults));
-    const { notification } = parsed;
-    const id = notification.notificationId;
-    if (id === undefined) throw new Error("an id is required of a record");
-    const processed = await this.#deliver(notification, id, Number(message.timestamp));
-    const failed = processed.find((one) => one.kind === "failed");
-    if (failed?.kind === "failed") return await this.#deadLetter(message, "store_failed", failed.reason);
-    if (processed.some((one) => one.kind === "stopped")) return false;
-    return await this.#tellOutcomes(id, notification, processed);
+  /** A few records of each partition in turn, as long as there is room. */
+  #start(): void {
+    if (this.#stopping) return;
+    for (let began = true; began; ) {
+      began = false;
+      for (const owned of this.#partitions.values()) began = this.#startSome(owned) || began;
+    }
+    for (const owned of this.#partitions.values()) this.#changePause(owned);
   }
 
-  #deliver(notification: Notification, id: NotificationId, publishedAtMs: number): Promise<readonly Processed[]> {
-    return Promise.all(notification.userIds.map((user) => this.#options.pipeline.process(notification, id, user, publishedAtMs)));
+  #startSome({ flow }: OwnedPartition): boolean {
+    for (let count = 0; count < recordsInTurn; count++) {
+      if (this.#inFlight >= limits.recordDeliveriesInFlightMax) return false;
+      const record = flow.take();
+      if (record === undefined) return false;
+      this.#begin(record);
+    }
+    return true;
   }
 
-  async #tellOutcomes(id: NotificationId, notification: Notification, processed: readonly Processed[]): Promise<boolean> {
-    const topic = this.#options.outcomesTopic;
-    if (topic === null) return true;
-    const messages = processed.flatMap((one, index) => {
-      const user = notification.userIds[index];
-      if (one.kind !== "done" || user === undefined) return [];
-      return [{ key: user, value: JSON.stringify({ user_id: user, notification_id: id, cursor: one.cursor, outcomes: one.outcomes }) }];
-    });
-    return await this.#sendUntilTaken(topic, messages);
+  #begin(record: KafkaRecord): void {
+    const parsed = record.parse();
+    if (parsed.kind === "bad") {
+      this.#inFlight++;
+      void this.#writeDeadLetter(record, "bad_record", JSON.stringify(parsed.faults));
+      return;
+    }
+    const deliveries = parsed.content.notification.userIds.map((user) => record.deliveryTo(user, parsed.content));
+    this.#inFlight += deliveries.length;
+    for (const delivery of deliveries) this.#options.pipeline.start(delivery);
   }
 
-  /** The record as it was, with the reason. Its offset counts as done only when the topic has it. */
-  async #deadLetter(message: KafkaMessage, reason: "bad_record" | "store_failed", details: string): Promise<boolean> {
-    const headers = { ...message.headers, "pushfleet-reason": reason, "pushfleet-details": details.slice(0, 4096) };
-    const sent = await this.#sendUntilTaken(this.#options.deadLetterTopic, [{ key: message.key, value: message.value, headers }]);
-    if (sent) this.#options.onDeadLetter(reason);
-    return sent;
-  }
-
-  async #sendUntilTaken(topic: string, messages: Parameters<Producer["send"]>[0]["messages"]): Promise<boolean> {
-    while (!this.#stopping) {
-      try {
-        await this.#producer.send({ topic, messages });
-        return true;
-      } catch (cause) {
-        this.#options.logger.warn({ err: cause, topic }, "kafka did not take a record, it is sent again");
-        await new Promise<void>((resolve) => this.#options.clock.after(1_000, resolve));
+  readonly #events = {
+    retrying: (record: KafkaRecord, waits: boolean): void => {
+      record.owner.flow.retrying(waits);
+      this.#changePause(record.owner);
+      if (!waits) this.#startSoon();
+    },
+    deliveryEnded: (record: KafkaRecord, delivery: UserDelivery): void => {
+      if (this.#outcomes !== undefined && delivery.result === "done") {
+        this.#inFlight++;
+        void this.#writeOutcomes(record, outcomeRecord(delivery));
       }
+      this.#ended(record);
+    },
+  };
+
+  /** One thing that a record waited for has ended. */
+  #ended(record: KafkaRecord): void {
+    this.#inFlight--;
+    if (record.unfinished === 0 && !record.letGo) {
+      if (record.failure !== undefined) {
+        this.#inFlight++;
+        void this.#writeDeadLetter(record, "store_failed", record.failure);
+      } else record.owner.flow.resolve(record);
     }
-    return false;
+    if (this.#inFlight === 0) this.#onIdle();
+    this.#startSoon();
   }
 
-  /** The bound of what is under way: the partition is paused above it, and goes on when half is done. */
-  #bound(partition: Partition, number: number): void {
-    if (partition.paused || partition.checkpoint.pending < partitionInFlightMax) return;
-    partition.paused = true;
-    const assignment = [{ topic: this.#options.topic, partitions: [number] }];
-    this.#consumer.pause(assignment);
-    const cancel = this.#options.clock.every(10, () => {
-      if (!partition.revoked && partition.checkpoint.pending > partitionInFlightMax / 2) return;
-      cancel();
-      partition.paused = false;
-      if (!this.#stopping) this.#consumer.resume(assignment);
+  /** Its offset counts as done only when the topic has the record. */
+  async #writeDeadLetter(record: KafkaRecord, reason: DeadLetterReason, details: string): Promise<void> {
+    const { topic, logger, onDeadLetter } = this.#options;
+    const letter = deadLetter(record, { topic, reason, details });
+    let written = await this.#deadLetters.write(letter);
+    if (written === "too_large") {
+      const place = { partition: record.owner.partition, offset: record.offset };
+      logger.error(place, "the dead-letter topic does not take a record of this size, it gets the record without its value");
+      written = await this.#deadLetters.write(shortenDeadLetter(letter));
+    }
+    if (written === "written") onDeadLetter(reason);
+    else record.letGo = true;
+    record.failure = undefined;
+    this.#ended(record);
+  }
+
+  async #writeOutcomes(record: KafkaRecord, write: KafkaWrite): Promise<void> {
+    record.unfinished++;
+    if ((await this.#outcomes?.write(write)) === "stopped") record.letGo = true;
+    record.unfinished--;
+    this.#ended(record);
+  }
+
+  #startSoon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#start();
     });
   }
 
-  /** One commit at a time, for every partition that moved. */
-  async #commit(): Promise<void> {
-    if (this.#committing !== undefined) await this.#committing;
-    this.#committing = this.#commitNow().finally(() => {
+  #changePause(owned: OwnedPartition): void {
+    if (owned.revoked || this.#stopping) return;
+    const change = owned.flow.changeOfPause();
+    if (change === "pause") this.#consumer.pause(owned.partition);
+    else if (change === "resume") this.#consumer.resume(owned.partition);
+  }
+
+  /** One at a time, so that none is overtaken by an older one. */
+  #commit(): Promise<void> {
+    this.#committing ??= this.#commitNow().finally(() => {
       this.#committing = undefined;
     });
-    await this.#committing;
+    return this.#committing;
   }
 
+  /** A commit that fails, in a rebalance or while Kafka is away, is made up for by the next. */
   async #commitNow(): Promise<void> {
-    const moved = [...this.#partitions].flatMap(([number, partition]) => {
-      const offset = partition.checkpoint.committable;
-      return offset === undefined || offset <= partition.committed || partition.revoked ? [] : [{ number, partition, offset }];
+    const moved = [...this.#partitions.values()].flatMap((owned) => {
+      const offset = owned.flow.committable;
+      return offset === undefined ? [] : [{ owned, partition: owned.partition, offset }];
     });
-    if (moved.length === 0) return;
+    if (moved.length === 0 || !this.#consumer.isMember) return;
     try {
-      await this.#consumer.commitOffsets(
-        moved.map(({ number, offset }) => ({ topic: this.#options.topic, partition: number, offset: String(offset) })),
-      );
-      for (const { partition, offset } of moved) partition.committed = offset;
+      await this.#consumer.commit(moved);
     } catch (cause) {
-      this.#options.logger.warn({ err: cause }, "offsets were not committed, the next commit has them"); // a rebalance, or Kafka is away
+      this.#options.logger.debug({ err: cause }, "offsets were not committed, the next commit has them");
+      return;
     }
+    for (const { owned, offset } of moved) owned.flow.confirmCommit(offset);
   }
 }
 
-const badUtf8 = { kind: "bad", faults: [{ path: "", value: "bytes", expected: "JSON in UTF-8" }] } as const;
+/** Small enough that no partition waits long for another. */
+const recordsInTurn = 64;
+
+function newPartition(partition: number): OwnedPartition {
+  return { partition, flow: new PartitionFlow(limits.partitionQueuedMax), revoked: false, highWatermark: 0 };
+}

@@ -1,125 +1,128 @@
-import {
-  type Cursor,
-  cursorMs,
-  limits,
-  type Notification,
-  type NotificationId,
-  notificationFrame,
-  type Priority,
-  type UserId,
-} from "@pushfleet/protocol";
-import { type Clock, type Logger, v1 } from "@pushfleet/service";
-import { retryDelayMs } from "../core/retry-delay.js";
-import type { Appender, ToAppend } from "./appender.js";
-import type { Deliverer, Outcomes, UserFrame } from "./deliverer.js";
-
-/** `done`: stored, and every device has its outcome. `failed`: it will never be stored (dead-letter topic). `stopped`: the router stops; not
- *  done, not to be committed. */
-export type Processed =
-  | { readonly kind: "done"; readonly cursor: Cursor; readonly duplicate: boolean; readonly outcomes: Outcomes }
-  | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "stopped" };
-
-const lanes: Readonly<Record<Priority, v1.Lane>> = {
-  high: v1.Lane.LANE_HIGH,
-  normal: v1.Lane.LANE_NORMAL,
-  low: v1.Lane.LANE_LOW,
-};
+import { limits, type UserId } from "@pushfleet/protocol";
+import type { Located, LookedUp, Registry } from "@pushfleet/registry";
+import type { Clock, Logger } from "@pushfleet/service";
+import type { Dedupe } from "../core/dedupe.js";
+import type { Stamp } from "../core/stamp.js";
+import type { Store } from "../core/store.js";
+import { Appender } from "./appender.js";
+import { Coalescer } from "./coalescer.js";
+import type { Deliverer } from "./deliverer.js";
+import { RetryQueue } from "./retry-queue.js";
+import type { DeliveryResult, UserDelivery } from "./user-delivery.js";
 
 export interface PipelineOptions {
-  readonly appender: Appender;
+  readonly store: Store;
+  readonly stamp: Stamp;
+  readonly dedupe: Dedupe;
+  readonly registry: Registry;
   readonly deliverer: Deliverer;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  readonly onOutcomes: (outcomes: Outcomes) => void;
+  readonly onAppend: (seconds: number) => void;
+  readonly onFinished: (delivery: UserDelivery) => void;
 }
 
-/** One notification for one user, from append to outcomes, in the order that loses nothing: append, *then* look up, then deliver; what is no
- *  outcome is tried again, with a new append first when the old one is no longer fresh. */
+/** Moves deliveries from append to outcomes, in the order that loses nothing: append, *then* look up, then deliver (DESIGN §5). What is no
+ *  outcome is tried again, with a new append first when the old one is no longer fresh. `core/delivery-state.ts` decides, this does it: whole
+ *  batches at a time, no promise for each delivery. What comes in is bounded by its sources. */
 export class Pipeline {
   readonly #options: PipelineOptions;
+  readonly #appender: Appender;
+  readonly #lookUps: Coalescer<UserDelivery>;
+  readonly #retries: RetryQueue;
   #inFlight = 0;
   #stopped = false;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
+    this.#appender = new Appender({
+      ...options,
+      stored: (delivery) => this.#lookUps.add(delivery),
+      failed: (delivery, reason) => {
+        delivery.reason = reason;
+        this.#finish(delivery, "failed");
+      },
+      unavailable: (delivery) => this.#retries.add(delivery),
+    });
+    this.#lookUps = new Coalescer({
+      clock: options.clock,
+      delayMs: limits.coalesceMs,
+      itemsMax: limits.coalesceMessages,
+      flush: (deliveries) => void this.#lookUp(deliveries),
+    });
+    this.#retries = new RetryQueue({ clock: options.clock, random: options.random, again: (delivery) => this.#step(delivery) });
   }
 
-  /** Notifications under way, one for each user. */
+  /** Deliveries under way. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
+  start(delivery: UserDelivery): void {
+    this.#inFlight++;
+    this.#step(delivery);
+  }
+
+  /** What waits or comes to its next step from now on is abandoned. */
   stop(): void {
     this.#stopped = true;
+    this.#retries.flush();
   }
 
-  async process(notification: Notification, notificationId: NotificationId, user: UserId, publishedAtMs: number): Promise<Processed> {
-    this.#inFlight++;
+  #step(delivery: UserDelivery): void {
+    if (this.#stopped || delivery.origin.abandoned) return this.#finish(delivery, "abandoned");
+    if (delivery.state.next(this.#options.clock.nowMs()) === "look_up") this.#lookUps.add(delivery);
+    else if (hasContent(delivery)) this.#appender.append(delivery);
+    else this.#finish(delivery, "abandoned"); // a read mark: it is stored, the next sync has it
+  }
+
+  async #lookUp(deliveries: readonly UserDelivery[]): Promise<void> {
+    const found = await this.#ask([...new Set(deliveries.map((delivery) => delivery.user))]);
+    for (const delivery of deliveries) {
+      const looked = found?.get(delivery.user);
+      if (looked?.kind === "located") this.#dispatch(delivery, looked.devices);
+      else this.#retries.add(delivery); // not known is not offline
+    }
+  }
+
+  async #ask(users: readonly UserId[]): Promise<ReadonlyMap<UserId, LookedUp | undefined> | undefined> {
     try {
-      return await this.#run(notification, { ...notification, user, notificationId }, publishedAtMs);
-    } finally {
-      this.#inFlight--;
+      const found = await this.#options.registry.lookUp(users);
+      return new Map(users.map((user, index) => [user, found[index]]));
+    } catch (cause) {
+      this.#options.logger.error({ err: cause }, "the registry threw at a look-up, it is asked again");
+      return undefined;
     }
   }
 
-  async #run(notification: Notification, record: ToAppend, publishedAtMs: number): Promise<Processed> {
-    let first: Cursor | undefined;
-    let duplicate: boolean | undefined;
-    for (let attempt = 1; !this.#stopped; attempt++) {
-      const appended = await this.#options.appender.append(record, first);
-      if (appended.kind === "failed") return appended;
-      if (appended.kind === "stored") {
-        first ??= appended.cursor;
-        duplicate ??= appended.duplicate;
-        const frame = buildFrame(notification, record, appended.cursor, appended.expiresAtMs, publishedAtMs);
-        const outcomes = await this.#deliver(frame);
-        if (outcomes !== undefined) return { kind: "done", cursor: appended.cursor, duplicate, outcomes };
-      }
-      await this.#pause(attempt);
-    }
-    return { kind: "stopped" };
+  #dispatch(delivery: UserDelivery, devices: readonly Located[]): void {
+    const { exceptDevice } = delivery;
+    const targets = delivery.state.located(exceptDevice === undefined ? devices : devices.filter(({ device }) => device !== exceptDevice));
+    if (targets.length === 0) return this.#conclude(delivery);
+    delivery.expect(targets.length, this.#conclude);
+    this.#options.deliverer.send(delivery, targets);
   }
 
-  /** Tries while the append is fresh; undefined: it is not any more (or the router stops). */
-  async #deliver(frame: UserFrame): Promise<Outcomes | undefined> {
-    for (let attempt = 1; !this.#stopped; attempt++) {
-      const delivered = await this.#options.deliverer.deliver(frame);
-      if (delivered.kind === "done") {
-        this.#options.onOutcomes(delivered.outcomes);
-        return delivered.outcomes;
-      }
-      await this.#pause(attempt);
-      if (this.#options.clock.nowMs() - cursorMs(frame.cursor) >= limits.appendFreshMs) return undefined;
+  readonly #conclude = (delivery: UserDelivery): void => {
+    switch (delivery.state.conclude()) {
+      case "done":
+        return this.#finish(delivery, "done");
+      case "look_up":
+        return this.#step(delivery);
+      case "retry":
+        return this.#retries.add(delivery);
     }
-    return undefined;
-  }
+  };
 
-  #pause(attempt: number): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.after(retryDelayMs(attempt, this.#options.random()), resolve));
+  #finish(delivery: UserDelivery, result: DeliveryResult): void {
+    this.#inFlight--;
+    delivery.result = result;
+    this.#options.onFinished(delivery);
+    delivery.origin.finished(delivery);
   }
 }
 
-/** The client's frame is built once, here; everybody after this only passes its bytes on. */
-function buildFrame(
-  notification: Notification,
-  record: ToAppend,
-  cursor: Cursor,
-  expiresAtMs: number | undefined,
-  publishedAtMs: number,
-): UserFrame {
-  const { user, notificationId, data, createdAtMs } = record;
-  return {
-    user,
-    frame: Buffer.from(notificationFrame({ notificationId, cursor, data, createdAtMs })),
-    kind: v1.FrameKind.FRAME_NOTIFICATION,
-    cursor,
-    notificationId,
-    createdAtMs: createdAtMs ?? publishedAtMs,
-    expiresAtMs: expiresAtMs ?? 0,
-    lane: lanes[notification.priority],
-    collapseKey: notification.collapseKey ?? "",
-    exceptDevice: undefined,
-  };
+function hasContent(delivery: UserDelivery): delivery is Parameters<Appender["append"]>[0] {
+  return delivery.content !== undefined;
 }

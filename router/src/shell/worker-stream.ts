@@ -1,18 +1,14 @@
 import type { Client, ClientDuplexStream } from "@grpc/grpc-js";
 import { limits } from "@pushfleet/protocol";
+import type { Located } from "@pushfleet/registry";
 import { type Cancel, type Clock, createGrpcClient, gatewayService, type TlsFiles, v1 } from "@pushfleet/service";
+import { encodeDeliverBatch, measureParcel, type Parcel } from "./deliver-batch-bytes.js";
+import type { UserDelivery } from "./user-delivery.js";
 
-/** What became of one delivery at one worker: an outcome for each of its targets, in order, or none at all. */
-export type WorkerAnswer = { readonly kind: "outcomes"; readonly outcomes: readonly v1.Outcome[] } | { readonly kind: "broken" };
-
-interface Sending {
-  readonly delivery: v1.IDelivery;
-  readonly bytes: number;
-  readonly answer: (answer: WorkerAnswer) => void;
-}
+type Sending = Parcel<UserDelivery, Located>;
 
 interface Batch {
-  readonly sent: readonly Sending[];
+  readonly parcels: readonly Sending[];
   readonly sentAtMs: number;
 }
 
@@ -24,42 +20,44 @@ export interface WorkerStreamOptions {
   readonly onHop: (seconds: number) => void;
 }
 
-const checkMs = 250;
-
 /** One bidirectional stream to one gateway worker: batched, windowed, opened again when it broke. A broken stream, or no outcome for 5 s, is
- *  not an outcome: everything unanswered is `broken`, and the caller tries again. */
+ *  not an outcome: all that is unanswered is broken. From then on an empty batch, which a worker answers like any other, asks whether it
+ *  lives: a process that hangs still accepts connections. */
 export class WorkerStream {
   readonly #options: WorkerStreamOptions;
   readonly #client: Client;
   readonly #inFlight = new Map<number, Batch>();
   readonly #cancelCheck: Cancel;
   #waiting: Sending[] = [];
-  #call: ClientDuplexStream<v1.IDeliverBatch, v1.IOutcomeBatch> | undefined;
+  #call: ClientDuplexStream<Buffer, v1.IOutcomeBatch> | undefined;
   #lastBatch = 0;
   #flushing = false;
-  #unreachableSinceMs: number | undefined;
-  #probing = false;
+  #silentSinceMs: number | undefined;
+  #probedAtMs = 0;
   #stopped = false;
 
   constructor(options: WorkerStreamOptions) {
     this.#options = options;
     this.#client = createGrpcClient(options.address, options.tls);
-    this.#cancelCheck = options.clock.every(checkMs, () => this.#checkAge());
+    this.#cancelCheck = options.clock.every(limits.workerCheckMs, () => this.#check());
   }
 
-  /** Monotonic; undefined while it answers. */
-  get unreachableSinceMs(): number | undefined {
-    return this.#unreachableSinceMs;
+  /** Since its stream broke (monotonic ms); undefined while it answers. */
+  get silentSinceMs(): number | undefined {
+    return this.#silentSinceMs;
   }
 
   get pending(): number {
     return this.#waiting.length + this.#inFlight.size;
   }
 
-  /** `answer` is called once, later. */
-  send(delivery: v1.IDelivery, answer: (answer: WorkerAnswer) => void): void {
-    if (this.#stopped) return answer({ kind: "broken" });
-    this.#waiting.push({ delivery, bytes: (delivery.frame?.length ?? 0) + 128, answer });
+  /** Each target is answered or broken, later. */
+  send(delivery: UserDelivery, targets: readonly Located[]): void {
+    if (this.#stopped) {
+      setImmediate(() => breakParcel({ delivery, targets }));
+      return;
+    }
+    this.#waiting.push(measureParcel(delivery, targets));
     if (this.#flushing) return;
     this.#flushing = true;
     setImmediate(() => {
@@ -69,6 +67,7 @@ export class WorkerStream {
   }
 
   stop(): void {
+    if (this.#stopped) return;
     this.#stopped = true;
     this.#cancelCheck();
     this.#break();
@@ -76,31 +75,29 @@ export class WorkerStream {
   }
 
   #flush(): void {
-    while (this.#waiting.length > 0 && this.#inFlight.size < limits.deliverBatchesInFlight) {
-      const sent = this.#takeBatch();
-      this.#lastBatch = (this.#lastBatch + 1) >>> 0;
-      this.#inFlight.set(this.#lastBatch, { sent, sentAtMs: this.#options.clock.monotonicMs() });
-      this.#open().write(new v1.DeliverBatch({ batchId: this.#lastBatch, deliveries: sent.map(({ delivery }) => delivery) }));
+    let from = 0;
+    while (from < this.#waiting.length && this.#inFlight.size < limits.deliverBatchesInFlight) {
+      const end = endOfBatch(this.#waiting, from);
+      this.#write(this.#waiting.slice(from, end));
+      from = end;
     }
+    if (from > 0) this.#waiting = this.#waiting.slice(from);
   }
 
-  #takeBatch(): readonly Sending[] {
-    let bytes = 0;
-    let count = 0;
-    for (const { bytes: size } of this.#waiting) {
-      if (count > 0 && (bytes + size > limits.deliverBatchBytesMax || count >= limits.coalesceMessages)) break;
-      bytes += size;
-      count++;
-    }
-    return this.#waiting.splice(0, count);
+  #write(parcels: readonly Sending[]): void {
+    this.#lastBatch = (this.#lastBatch + 1) >>> 0;
+    this.#inFlight.set(this.#lastBatch, { parcels, sentAtMs: this.#options.clock.monotonicMs() });
+    this.#open().write(encodeDeliverBatch(this.#lastBatch, parcels));
   }
 
-  #open(): ClientDuplexStream<v1.IDeliverBatch, v1.IOutcomeBatch> {
+  #open(): ClientDuplexStream<Buffer, v1.IOutcomeBatch> {
     if (this.#call !== undefined) return this.#call;
-    const { path, requestSerialize, responseDeserialize } = gatewayService.deliver;
-    const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const { path, responseDeserialize } = gatewayService.deliver;
+    const call = this.#client.makeBidiStreamRequest(path, (bytes: Buffer) => bytes, responseDeserialize);
     this.#call = call;
-    call.on("data", (batch: v1.OutcomeBatch) => this.#answered(batch)); // decoded: every field is there
+    call.on("data", (batch: v1.IOutcomeBatch) => {
+      if (this.#call === call) this.#answered(batch);
+    });
     const ended = (): void => {
       if (this.#call === call) this.#break();
     };
@@ -109,48 +106,62 @@ export class WorkerStream {
     return call;
   }
 
-  #answered(batch: v1.OutcomeBatch): void {
-    const known = this.#inFlight.get(batch.batchId);
-    if (known === undefined) return;
-    this.#inFlight.delete(batch.batchId);
-    this.#unreachableSinceMs = undefined;
-    this.#options.onHop((this.#options.clock.monotonicMs() - known.sentAtMs) / 1000);
+  #answered(answer: v1.IOutcomeBatch): void {
+    const batchId = answer.batchId ?? 0;
+    const outcomes = answer.outcomes ?? [];
+    const batch = this.#inFlight.get(batchId);
+    if (batch === undefined) return;
+    this.#inFlight.delete(batchId);
+    this.#silentSinceMs = undefined;
+    if (batch.parcels.length > 0) this.#options.onHop((this.#options.clock.monotonicMs() - batch.sentAtMs) / 1000);
     let at = 0;
-    for (const { delivery, answer } of known.sent) {
-      const count = delivery.targets?.length ?? 0;
-      const outcomes = batch.outcomes.slice(at, at + count);
-      at += count;
-      answer(outcomes.length === count ? { kind: "outcomes", outcomes } : { kind: "broken" });
+    for (const { delivery, targets } of batch.parcels) {
+      for (const target of targets) {
+        const outcome = outcomes[at++];
+        if (outcome === undefined) delivery.broken(target);
+        else delivery.answered(target, outcomeNames[outcome] ?? "stale");
+      }
     }
     this.#flush();
   }
 
-  #checkAge(): void {
+  #check(): void {
+    const nowMs = this.#options.clock.monotonicMs();
     const [oldest] = this.#inFlight.values();
-    if (oldest !== undefined && this.#options.clock.monotonicMs() - oldest.sentAtMs > limits.outcomeTimeoutMs) this.#break();
+    if (oldest !== undefined && nowMs - oldest.sentAtMs >= limits.outcomeTimeoutMs) this.#break();
+    if (this.#silentSinceMs === undefined || this.#inFlight.size > 0 || nowMs - this.#probedAtMs < limits.workerProbeMs) return;
+    this.#probedAtMs = nowMs;
+    this.#write([]);
   }
 
   #break(): void {
-    this.#unreachableSinceMs ??= this.#options.clock.monotonicMs();
+    this.#silentSinceMs ??= this.#options.clock.monotonicMs();
     const call = this.#call;
     this.#call = undefined;
     call?.cancel();
-    const unanswered = [...[...this.#inFlight.values()].flatMap((batch) => batch.sent), ...this.#waiting];
+    const unanswered = [...[...this.#inFlight.values()].flatMap((batch) => batch.parcels), ...this.#waiting];
     this.#inFlight.clear();
     this.#waiting = [];
-    for (const { answer } of unanswered) answer({ kind: "broken" });
-    this.#probe();
+    for (const parcel of unanswered) breakParcel(parcel);
   }
+}
 
-  /** Finds out that it answers again, though nothing is sent: what is counted for it at once must be sent again then. */
-  #probe(): void {
-    if (this.#probing || this.#stopped) return;
-    this.#probing = true;
-    this.#client.waitForReady(Date.now() + limits.outcomeTimeoutMs, (error) => {
-      this.#probing = false;
-      if (this.#stopped || this.#unreachableSinceMs === undefined) return;
-      if (error === undefined) this.#unreachableSinceMs = undefined;
-      else this.#probe();
-    });
+/** By what a router counts; an outcome that a newer gateway may know is looked up once more. */
+const outcomeNames: { readonly [Outcome in v1.Outcome]?: "written" | "overflow" | "stale" } = {
+  [v1.Outcome.OUTCOME_WRITTEN]: "written",
+  [v1.Outcome.OUTCOME_OVERFLOW]: "overflow",
+};
+
+function endOfBatch(waiting: readonly Sending[], from: number): number {
+  let bytes = 0;
+  let end = from;
+  for (; end < waiting.length && end - from < limits.coalesceMessages; end++) {
+    bytes += waiting[end]?.bytes ?? 0;
+    if (end > from && bytes > limits.deliverBatchBytesMax) break;
   }
+  return end;
+}
+
+function breakParcel({ delivery, targets }: Pick<Sending, "delivery" | "targets">): void {
+  for (const target of targets) delivery.broken(target);
 }
