@@ -5,7 +5,8 @@ import { type Clock, gatewayService, v1 } from "@pushfleet/service";
 
 /** What the Gateway service of protocol/delivery.proto asks of a worker. */
 export interface GatewayServiceHandlers {
-  readonly deliver: (batch: v1.IDeliverBatch) => v1.Outcome[];
+  /** `batch`: the bytes of a `DeliverBatch`. Throws for what is none. */
+  readonly deliver: (batch: Buffer) => v1.IOutcomeBatch;
   readonly drain: (grant: v1.IGrant, reason: string) => v1.IDrainReply;
   readonly abortDrain: (epoch: number) => v1.IDrainReply;
   readonly disconnect: (id: string, user: string, device: string, fence: number) => boolean;
@@ -15,8 +16,8 @@ export interface GatewayServiceHandlers {
 /** Adds the service to `server`. */
 export function addGatewayService(server: Server, handlers: GatewayServiceHandlers, clock: Clock): void {
   let watchers = 0;
-  server.addService(gatewayService, {
-    deliver: (call: ServerDuplexStream<v1.DeliverBatch, v1.OutcomeBatch>) => deliver(call, handlers),
+  server.addService(rawDeliver, {
+    deliver: (call: ServerDuplexStream<Buffer, v1.OutcomeBatch>) => deliver(call, handlers),
     drain: (call: ServerUnaryCall<v1.DrainRequest, v1.DrainReply>, done: sendUnaryData<v1.DrainReply>) => {
       done(null, new v1.DrainReply(handlers.drain(call.request.grant ?? {}, call.request.reason)));
     },
@@ -40,11 +41,20 @@ export function addGatewayService(server: Server, handlers: GatewayServiceHandle
   });
 }
 
+/** The batch stays bytes: `readDeliverBatch` reads it where it stands. */
+const rawDeliver = { ...gatewayService, deliver: { ...gatewayService.deliver, requestDeserialize: (bytes: Buffer) => bytes } };
+
 /** Outcomes go back in the order of the batches. A router that does not read them is not read from either. */
-function deliver(call: ServerDuplexStream<v1.DeliverBatch, v1.OutcomeBatch>, handlers: GatewayServiceHandlers): void {
-  call.on("data", (batch: v1.DeliverBatch) => {
-    const outcomes = handlers.deliver(batch);
-    if (call.write(new v1.OutcomeBatch({ batchId: batch.batchId, outcomes }))) return;
+function deliver(call: ServerDuplexStream<Buffer, v1.OutcomeBatch>, handlers: GatewayServiceHandlers): void {
+  call.on("data", (batch: Buffer) => {
+    let outcomes: v1.OutcomeBatch;
+    try {
+      outcomes = new v1.OutcomeBatch(handlers.deliver(batch));
+    } catch (cause) {
+      call.emit("error", { code: grpcStatus.INVALID_ARGUMENT, details: `not a DeliverBatch: ${String(cause)}` });
+      return;
+    }
+    if (call.write(outcomes)) return;
     call.pause();
     call.once("drain", () => call.resume());
   });

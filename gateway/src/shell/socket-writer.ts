@@ -1,7 +1,8 @@
 import { assertNever, gapFrame, limits, type Priority, parseCursor } from "@pushfleet/protocol";
-import type { Clock, v1 } from "@pushfleet/service";
+import type { Clock } from "@pushfleet/service";
 import { Outbox, type OutboxFrame, type OutboxLimits } from "../core/outbox.js";
 import type { Connection, Payload } from "./connection.js";
+import type { WireDelivery } from "./deliver-batch.js";
 
 const outboxLimits: OutboxLimits = {
   bytesMax: limits.outboxBytesMax,
@@ -12,7 +13,6 @@ const outboxLimits: OutboxLimits = {
 
 /** By `Lane`. */
 const lanes: readonly Priority[] = ["normal", "high", "low"];
-const nothing = new Uint8Array();
 
 /** `accepted`: by the socket or its outbox. `slow_consumer`: nothing was taken, close with 4410. */
 export type Written = "accepted" | "overflow" | "slow_consumer" | "closed";
@@ -27,6 +27,8 @@ export class SocketWriter {
   readonly #onEmpty: (connection: Connection) => void;
   /** Those with an outbox. */
   readonly #slow = new Set<Connection>();
+  /** Those whose socket's buffer has shrunk in this turn. */
+  readonly #drained = new Set<Connection>();
 
   /** `onEmpty`: everything a pressed connection was owed has gone to the network. */
   constructor(clock: Clock, onEmpty: (connection: Connection) => void) {
@@ -48,18 +50,18 @@ export class SocketWriter {
 
   /** A notification. Its bytes are copied only when they have to wait: the message they came in can go. `wallMs`: now, on the clock of
    *  `expires_at_ms`. */
-  sendNotification(connection: Connection, delivery: v1.IDelivery, wallMs: number): Written {
-    const frame = delivery.frame ?? nothing;
+  sendNotification(connection: Connection, delivery: WireDelivery, wallMs: number): Written {
+    const { frame } = delivery;
     if (this.#isFree(connection)) return this.#give(connection, frame);
     const nowMs = this.#clock.monotonicMs();
-    const expiresAtMs = delivery.expiresAtMs ?? 0;
+    const { expiresAtMs } = delivery;
     return this.#enqueue(connection, {
       payload: new Uint8Array(frame),
       bytes: frame.byteLength,
-      lane: lanes[delivery.lane ?? 0] ?? "normal",
+      lane: lanes[delivery.lane] ?? "normal",
       cursor: parseCursor(delivery.cursor),
       expiresAtMs: expiresAtMs === 0 ? 0 : nowMs + expiresAtMs - wallMs,
-      collapseKey: delivery.collapseKey ?? "",
+      collapseKey: delivery.collapseKey,
     });
   }
 
@@ -74,8 +76,20 @@ export class SocketWriter {
     if (connection.outbox !== undefined) this.flush(connection);
   }
 
-  /** The socket's buffer has shrunk. */
+  /** The socket's buffer has shrunk. What follows is done outside of uWebSockets.js' own call: there a large frame that the kernel takes in part
+   *  only is never finished, for after the call it stops waiting for the socket (us_socket_write2 does not set last_write_failed). */
   onDrain(connection: Connection): void {
+    if (this.#drained.size === 0) setImmediate(() => this.#afterDrains());
+    this.#drained.add(connection);
+  }
+
+  #afterDrains(): void {
+    const drained = [...this.#drained];
+    this.#drained.clear();
+    for (const connection of drained) this.#afterDrain(connection);
+  }
+
+  #afterDrain(connection: Connection): void {
     if (connection.outbox !== undefined) {
       if (!connection.isOpen) return;
       this.flush(connection);
@@ -135,7 +149,7 @@ export class SocketWriter {
   #give(connection: Connection, payload: Payload): Written {
     const { socket } = connection;
     if (socket === undefined) return "closed";
-    if (socket.send(payload) !== 1) connection.isPressed = true;
+    if (socket.send(payload) !== 1 && socket.getBufferedAmount() > 0) connection.isPressed = true;
     return "accepted";
   }
 

@@ -62,14 +62,19 @@ export class Worker {
   }
 
   async start(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, registry } = this.#options;
+    const { lease, registrations } = this.parts;
     this.#cancels.push(
       clock.every(limits.tickMs, () => this.#tick()),
       clock.every(this.#heartbeats.slotMs, () => this.#beat()),
       clock.every(1000, () => this.#closeOverdue()),
       clock.every(limits.receiptWindowMs, () => this.parts.receipts.forget()),
+      registry.onReconnected(() => {
+        lease.refreshNow();
+        registrations.registerAll();
+      }),
     );
-    await this.parts.lease.start();
+    await lease.start();
   }
 
   /** Ends everything but sockets: those are closed before. */
