@@ -17,7 +17,10 @@ export function createKafkaClient(brokers: readonly string[], logger: Logger): k
 function writeEntry({ level, namespace, log }: kafkajs.LogEntry, logger: Logger): void {
   const { message, error, groupId, broker } = log as kafkajs.LoggerEntryContent & Readonly<Record<string, unknown>>;
   const fields = { namespace, detail: message, error, groupId, broker };
-  if (level === kafkajs.logLevel.ERROR)
-    logger.warn(fields, "kafka client error"); // it tries again by itself, or its caller does
-  else logger.debug(fields, "kafka client warning");
+  const isTold = level !== kafkajs.logLevel.ERROR || connectionNamespaces.has(namespace);
+  if (isTold) logger.debug(fields, "kafka client notice");
+  else logger.warn(fields, "kafka client error");
 }
+
+/** That a broker cannot be reached is told by whoever wanted to reach it. */
+const connectionNamespaces: ReadonlySet<string> = new Set(["Connection", "BrokerPool"]);
