@@ -220,7 +220,7 @@ class RunningGateway implements Gateway {
 
   #serviceHandlers() {
     return {
-      deliver: (batch: Buffer) => this.#worker.parts.deliveries.deliver(batch),
+      deliver: (batch: Buffer, done: (outcomes: v1.IOutcomeBatch) => void) => this.#worker.parts.deliveries.deliver(batch, done),
       drain: (grant: v1.IGrant, reason: string) => this.drain(grant, reason),
       abortDrain: (epoch: number) => this.abortDrain(epoch),
       disconnect: (id: string, user: string, device: string, fence: number) => this.#worker.disconnect(id, user, device, fence),

@@ -198,6 +198,11 @@ export const limits = {
 
   // gateway worker
   workersMax: 256,
+  /** Targets collected before they are written together. */
+  deliverTargetsMax: 20_000,
+  /** A batch with as many tells of a backlog: what comes within `deliverBacklogMs` is written together. */
+  deliverBacklogTargets: 500,
+  deliverBacklogMs: 3,
   /** Deadlines, drains, gaps and re-registrations are looked at this often. */
   tickMs: 100,
   /** Middle of the hint to a client that a cordoned gateway refuses: by then its balancer knows. */

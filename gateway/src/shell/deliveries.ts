@@ -1,4 +1,4 @@
-import { assertNever } from "@pushfleet/protocol";
+import { assertNever, limits } from "@pushfleet/protocol";
 import { type Clock, v1 } from "@pushfleet/service";
 import type { Connection } from "./connection.js";
 import { readDeliverBatch, type WireDelivery, type WireTarget } from "./deliver-batch.js";
@@ -18,31 +18,40 @@ export interface DeliveriesOptions {
   readonly onSlow: (connection: Connection) => void;
 }
 
-/** The hot path: the bytes of each frame go from the router's message to the sockets as they are, nothing is parsed. Several frames of one
- *  batch for one socket leave in one system call. Outcomes stand in the order of the targets. */
+/** The hot path: the bytes of each frame go from the router's message to the sockets as they are, nothing is parsed. What came together
+ *  is written together, so that several frames for one socket leave in one system call: with a backlog that is most of what one costs. */
 export class Deliveries {
   readonly #options: DeliveriesOptions;
-  /** Scratch of one batch, kept: for each target its connection, its delivery, and the next target of the same connection (−1: none). */
+  #batches: Batch[] = [];
+  /** For each target with a connection here: that, its delivery, where its outcome goes, and the next target of the same connection (−1: none).
+   *  Kept from turn to turn: nothing is allocated for them. */
   readonly #connections: Connection[] = [];
   readonly #deliveries: WireDelivery[] = [];
-  readonly #next: number[] = [];
+  readonly #outcomes: v1.Outcome[][] = [];
   readonly #slots: number[] = [];
+  readonly #next: number[] = [];
+  /** The first target of each connection. */
   readonly #firsts: number[] = [];
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
   }
 
-  /** `bytes`: a `DeliverBatch`. Throws for what is none. */
-  deliver(bytes: Buffer): { readonly batchId: number; readonly outcomes: v1.Outcome[] } {
+  /** `bytes`: a `DeliverBatch`; throws for what is none. `done` gets an outcome for each target in order,
+   *  within this turn of the event loop, or `limits.deliverBacklogMs` when there is a backlog. */
+  deliver(bytes: Buffer, done: (outcomes: v1.IOutcomeBatch) => void): void {
     const outcomes: v1.Outcome[] = [];
-    try {
-      const batchId = readDeliverBatch(bytes, (delivery, target) => this.#add(delivery, target, outcomes));
-      this.#writeBatch(outcomes);
-      return { batchId, outcomes };
-    } finally {
-      this.#clear();
-    }
+    const batchId = readDeliverBatch(bytes, (delivery, target) => this.#add(delivery, target, outcomes));
+    this.#batches.push({ batchId, outcomes, done });
+    if (this.#connections.length >= limits.deliverTargetsMax) this.#flush();
+    else this.#flushLater(outcomes.length);
+  }
+
+  /** At the end of this turn; a little later when the router has a backlog, as a well filled batch tells: more is on its way. */
+  #flushLater(targets: number): void {
+    if (this.#batches.length > 1) return;
+    if (targets < limits.deliverBacklogTargets) setImmediate(() => this.#flush());
+    else this.#options.clock.after(limits.deliverBacklogMs, () => this.#flush());
   }
 
   /** Chains the targets of each connection in their order. Whatever has no connection here is stale. */
@@ -53,24 +62,31 @@ export class Deliveries {
     const at = this.#connections.length;
     this.#connections.push(connection);
     this.#deliveries.push(delivery);
-    this.#next.push(-1);
+    this.#outcomes.push(outcomes);
     this.#slots.push(outcomes.length - 1);
+    this.#next.push(-1);
     if (connection.batchAt === -1) this.#firsts.push(at);
     else this.#next[connection.batchAt] = at;
     connection.batchAt = at;
   }
 
-  #writeBatch(outcomes: v1.Outcome[]): void {
+  #flush(): void {
+    if (this.#batches.length === 0) return; // they were too many to wait
     const wallMs = this.#options.clock.nowMs();
     const nowMs = this.#options.nowMs();
     for (const first of this.#firsts) {
       const connection = this.#connections[first];
       if (connection === undefined) continue;
+      connection.batchAt = -1;
       connection.activeMs = nowMs;
-      if (this.#next[first] === -1) this.#writeAll(connection, first, outcomes, wallMs);
-      else this.#writeCorked(connection, first, outcomes, wallMs);
+      if (this.#next[first] === -1) this.#writeAll(connection, first, wallMs);
+      else this.#writeCorked(connection, first, wallMs);
     }
     this.#options.metrics.deliveries += this.#connections.length;
+    for (const list of [this.#connections, this.#deliveries, this.#outcomes, this.#slots, this.#next, this.#firsts]) list.length = 0;
+    const batches = this.#batches;
+    this.#batches = [];
+    for (const { batchId, outcomes, done } of batches) done({ batchId, outcomes });
   }
 
   /** Only a connection of this very user and device. One that waits for its hello gets its deliveries right behind it. */
@@ -82,16 +98,18 @@ export class Deliveries {
     return connection;
   }
 
-  #writeCorked(connection: Connection, first: number, outcomes: v1.Outcome[], wallMs: number): void {
-    connection.socket?.cork(() => this.#writeAll(connection, first, outcomes, wallMs));
+  #writeCorked(connection: Connection, first: number, wallMs: number): void {
+    connection.socket?.cork(() => this.#writeAll(connection, first, wallMs));
     this.#options.writer.checkPressed(connection);
   }
 
-  #writeAll(connection: Connection, first: number, outcomes: v1.Outcome[], wallMs: number): void {
+  #writeAll(connection: Connection, first: number, wallMs: number): void {
     for (let at = first; at !== -1; at = this.#next[at] ?? -1) {
       const delivery = this.#deliveries[at];
+      const outcomes = this.#outcomes[at];
       const slot = this.#slots[at];
-      if (delivery !== undefined && slot !== undefined) outcomes[slot] = this.#write(connection, delivery, wallMs);
+      if (delivery === undefined || outcomes === undefined || slot === undefined) return;
+      outcomes[slot] = this.#write(connection, delivery, wallMs);
     }
   }
 
@@ -129,13 +147,11 @@ export class Deliveries {
     this.#options.metrics.delivery.observe(Math.max(0, wallMs - createdAtMs) / 1000);
     if (this.#options.receipts.hasRoom) this.#options.receipts.delivered(connection, delivery.notificationId, createdAtMs);
   }
+}
 
-  #clear(): void {
-    for (const connection of this.#connections) connection.batchAt = -1;
-    this.#connections.length = 0;
-    this.#deliveries.length = 0;
-    this.#next.length = 0;
-    this.#slots.length = 0;
-    this.#firsts.length = 0;
-  }
+/** One of a router's batches whose frames are not written yet. */
+interface Batch {
+  readonly batchId: number;
+  readonly outcomes: v1.Outcome[];
+  readonly done: (outcomes: v1.IOutcomeBatch) => void;
 }

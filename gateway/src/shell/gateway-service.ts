@@ -5,8 +5,8 @@ import { type Clock, gatewayService, v1 } from "@pushfleet/service";
 
 /** What the Gateway service of protocol/delivery.proto asks of a worker. */
 export interface GatewayServiceHandlers {
-  /** `batch`: the bytes of a `DeliverBatch`. Throws for what is none. */
-  readonly deliver: (batch: Buffer) => v1.IOutcomeBatch;
+  /** `batch`: the bytes of a `DeliverBatch`; throws for what is none. */
+  readonly deliver: (batch: Buffer, done: (outcomes: v1.IOutcomeBatch) => void) => void;
   readonly drain: (grant: v1.IGrant, reason: string) => v1.IDrainReply;
   readonly abortDrain: (epoch: number) => v1.IDrainReply;
   readonly disconnect: (id: string, user: string, device: string, fence: number) => boolean;
@@ -46,17 +46,17 @@ const rawDeliver = { ...gatewayService, deliver: { ...gatewayService.deliver, re
 
 /** Outcomes go back in the order of the batches. A router that does not read them is not read from either. */
 function deliver(call: ServerDuplexStream<Buffer, v1.OutcomeBatch>, handlers: GatewayServiceHandlers): void {
-  call.on("data", (batch: Buffer) => {
-    let outcomes: v1.OutcomeBatch;
-    try {
-      outcomes = new v1.OutcomeBatch(handlers.deliver(batch));
-    } catch (cause) {
-      call.emit("error", { code: grpcStatus.INVALID_ARGUMENT, details: `not a DeliverBatch: ${String(cause)}` });
-      return;
-    }
-    if (call.write(outcomes)) return;
+  const answer = (outcomes: v1.IOutcomeBatch): void => {
+    if (call.destroyed || call.write(new v1.OutcomeBatch(outcomes))) return;
     call.pause();
     call.once("drain", () => call.resume());
+  };
+  call.on("data", (batch: Buffer) => {
+    try {
+      handlers.deliver(batch, answer);
+    } catch (cause) {
+      call.emit("error", { code: grpcStatus.INVALID_ARGUMENT, details: `not a DeliverBatch: ${String(cause)}` });
+    }
   });
   call.on("end", () => call.end());
   call.on("error", () => {
