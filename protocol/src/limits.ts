@@ -132,6 +132,7 @@ export const limits = {
   /** What a stopping router waits for what is under way, for its last answers to leave, and then for each of its parts. */
   routerStopMs: 5_000,
   routerAnswerMs: 500,
+  routerIdleCheckMs: 50,
   routerPartStopMs: 2_000,
 
   // outbox

@@ -114,8 +114,11 @@ async function start(config: RouterConfig, parts: RouterParts, stops: (() => Pro
     await settleWithin(clock, limits.routerPartStopMs, new Promise<void>((resolve) => grpc.tryShutdown(() => resolve())));
     grpc.forceShutdown();
   });
-  const readiness = (): Readiness =>
-    kafka === undefined || kafka.isMember ? { kind: "ready" } : { kind: "not_ready", reason: "not a member of the Kafka group" };
+  let isStopping = false;
+  const readiness = (): Readiness => {
+    if (isStopping) return { kind: "not_ready", reason: "stopping" };
+    return kafka === undefined || kafka.isMember ? { kind: "ready" } : { kind: "not_ready", reason: "not a member of the Kafka group" };
+  };
   const admin: AdminServer = await startAdminServer({ ...config.admin, metrics: metrics.registry, readiness });
   stops.push(() => admin.stop());
   const http = await startHttpSource({
@@ -136,7 +139,10 @@ async function start(config: RouterConfig, parts: RouterParts, stops: (() => Pro
     totals: metrics.totals,
     recentClientEvents: () => recent.recent().map((text): unknown => JSON.parse(text)),
     readiness,
-    stop: () => stopAll(stops),
+    stop: () => {
+      isStopping = true;
+      return stopAll(stops);
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { limits } from "@pushfleet/protocol";
 import { systemClock } from "@pushfleet/service";
 import { afterEach, describe, expect, test } from "vitest";
+import { waitFor } from "../../../test/peers/wait-for.js";
 import { post } from "../router-world.test-suite.js";
 import { type HttpSource, startHttpSource } from "./http-source.js";
 import type { Published } from "./publisher.js";
@@ -156,6 +157,19 @@ test("answers come in the order of the requests of a connection, whichever is re
   });
   const got = await exchange(address, [1, 2, 3].map((n) => `${head(["content-length: 1"])}${n}`).join(""), '"echo":3');
   expect(got.match(/"echo":\d/g)).toEqual(['"echo":1', '"echo":2', '"echo":3']);
+});
+
+test("a stop waits for what is being answered, and for nothing else", async () => {
+  const waiting: (() => void)[] = [];
+  const address = await start({ publish: () => new Promise((resolve) => waiting.push(() => resolve(accepted))) });
+  const answer = post(address, "{}");
+  const go = await waitFor(() => waiting[0], { what: "the request" });
+  const startedMs = performance.now();
+  const stopped = source?.stop();
+  go();
+  expect((await answer).status).toBe(202);
+  await stopped;
+  expect(performance.now() - startedMs).toBeLessThan(2_000); // a kept-alive connection would be 5 s
 });
 
 test("a client that goes away in the middle of its body leaves nothing behind", async () => {

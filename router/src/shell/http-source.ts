@@ -156,9 +156,10 @@ async function stopServer(server: Server, { clock, giveUp }: HttpSourceOptions):
   await new Promise<void>((resolve) => {
     const cancelGiveUp = clock.after(limits.routerStopMs, giveUp);
     const cancelCut = clock.after(limits.routerStopMs + limits.routerAnswerMs, () => server.closeAllConnections());
+    // A connection that was busy is kept alive after its answer, for a next request that will not come.
+    const cancelIdle = clock.every(limits.routerIdleCheckMs, () => server.closeIdleConnections());
     server.close(() => {
-      cancelGiveUp();
-      cancelCut();
+      for (const cancel of [cancelGiveUp, cancelCut, cancelIdle]) cancel();
       resolve();
     });
     server.closeIdleConnections();

@@ -81,7 +81,8 @@ export class Pipeline {
     const found = await this.#ask([...new Set(deliveries.map((delivery) => delivery.user))]);
     for (const delivery of deliveries) {
       const looked = found?.get(delivery.user);
-      if (looked?.kind === "located") this.#dispatch(delivery, looked.devices);
+      if (this.#stopped) this.#finish(delivery, "abandoned");
+      else if (looked?.kind === "located") this.#dispatch(delivery, looked.devices);
       else this.#retries.add(delivery); // not known is not offline
     }
   }
