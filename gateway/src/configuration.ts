@@ -112,6 +112,7 @@ export const processRefinements: readonly Refinement<GatewayConfig>[] = [
           ]
         : [],
   },
+  { path: "workers", faults: workersFaults },
   {
     path: "router",
     faults: ({ router }) =>
@@ -135,4 +136,16 @@ function listenFaults({ listen }: GatewayConfig): readonly Fault[] {
   const ports = [listen.port, ...listen.extraPorts].filter((port) => port !== 0);
   const twice = ports.find((port, index) => ports.indexOf(port) !== index);
   return twice === undefined ? [] : [{ path: "listen.extraPorts", value: twice, expected: "each port once" }];
+}
+
+/** Workers can share only a port that they all know; by default there is one a core. */
+function workersFaults({ workers, listen }: GatewayConfig): readonly Fault[] {
+  if (workers === 1 || ![listen?.port, ...(listen?.extraPorts ?? [])].includes(0)) return [];
+  return [
+    {
+      path: "workers",
+      value: workers ?? "one a core",
+      expected: "1 where a client port is 0: several workers share the ports they are given",
+    },
+  ];
 }

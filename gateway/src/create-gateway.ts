@@ -25,6 +25,7 @@ import { type Listener, listen } from "./shell/listener.js";
 import { type MachineFacts, readMachine } from "./shell/machine.js";
 import { Metrics } from "./shell/metrics.js";
 import { Worker } from "./shell/worker.js";
+import type { WholeGateway } from "./whole-gateway.js";
 
 /** One gateway worker in this process. */
 export interface Gateway {
@@ -48,6 +49,8 @@ export interface GatewayParts {
   readonly logger?: Logger | undefined;
   /** Of how many workers that share the client ports this is one. Memory is then shared too, and a port in use is no fault. */
   readonly workers?: number | undefined;
+  /** The gateway that it is a worker of: what operators ask over gRPC concerns that. */
+  readonly whole?: WholeGateway | undefined;
 }
 
 const statesByPhase = {
@@ -219,12 +222,13 @@ class RunningGateway implements Gateway {
   }
 
   #serviceHandlers() {
+    const { whole } = this.#parts;
     return {
       deliver: (batch: Buffer, done: (outcomes: v1.IOutcomeBatch) => void) => this.#worker.parts.deliveries.deliver(batch, done),
-      drain: (grant: v1.IGrant, reason: string) => this.drain(grant, reason),
-      abortDrain: (epoch: number) => this.abortDrain(epoch),
+      drain: async (grant: v1.IGrant, reason: string) => (whole ?? this).drain(grant, reason),
+      abortDrain: async (epoch: number) => (whole ?? this).abortDrain(epoch),
       disconnect: (id: string, user: string, device: string, fence: number) => this.#worker.disconnect(id, user, device, fence),
-      status: () => this.status(),
+      status: () => whole?.status() ?? this.status(),
     };
   }
 

@@ -199,6 +199,12 @@ export const limits = {
 
   // gateway worker
   workersMax: 256,
+  workerAnswerMs: 5_000,
+  workerRestartMsMax: 30_000,
+  /** A supervisor looks at the container's memory this often, and restarts the worker with most of it above this share of the limit. */
+  memoryCheckMs: 1_000,
+  memoryShareMax: 0.95,
+  memoryReliefMs: 30_000,
   /** Targets collected before they are written together. */
   deliverTargetsMax: 20_000,
   /** A batch with as many tells of a backlog: what comes within `deliverBacklogMs` is written together. */

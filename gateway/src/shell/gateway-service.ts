@@ -7,8 +7,8 @@ import { type Clock, gatewayService, v1 } from "@pushfleet/service";
 export interface GatewayServiceHandlers {
   /** `batch`: the bytes of a `DeliverBatch`; throws for what is none. */
   readonly deliver: (batch: Buffer, done: (outcomes: v1.IOutcomeBatch) => void) => void;
-  readonly drain: (grant: v1.IGrant, reason: string) => v1.IDrainReply;
-  readonly abortDrain: (epoch: number) => v1.IDrainReply;
+  readonly drain: (grant: v1.IGrant, reason: string) => Promise<v1.IDrainReply>;
+  readonly abortDrain: (epoch: number) => Promise<v1.IDrainReply>;
   readonly disconnect: (id: string, user: string, device: string, fence: number) => boolean;
   readonly status: () => v1.IGatewayStatus;
 }
@@ -19,10 +19,10 @@ export function addGatewayService(server: Server, handlers: GatewayServiceHandle
   server.addService(rawDeliver, {
     deliver: (call: ServerDuplexStream<Buffer, v1.OutcomeBatch>) => deliver(call, handlers),
     drain: (call: ServerUnaryCall<v1.DrainRequest, v1.DrainReply>, done: sendUnaryData<v1.DrainReply>) => {
-      done(null, new v1.DrainReply(handlers.drain(call.request.grant ?? {}, call.request.reason)));
+      void handlers.drain(call.request.grant ?? {}, call.request.reason).then((reply) => done(null, new v1.DrainReply(reply)));
     },
     abortDrain: (call: ServerUnaryCall<v1.AbortDrainRequest, v1.DrainReply>, done: sendUnaryData<v1.DrainReply>) => {
-      done(null, new v1.DrainReply(handlers.abortDrain(call.request.epoch)));
+      void handlers.abortDrain(call.request.epoch).then((reply) => done(null, new v1.DrainReply(reply)));
     },
     disconnect: (call: ServerUnaryCall<v1.DisconnectRequest, v1.DisconnectReply>, done: sendUnaryData<v1.DisconnectReply>) => {
       const { connection, user, device, fence } = call.request;

@@ -16,8 +16,13 @@ export function readMachine(): MachineFacts {
 }
 
 export function memoryLimitBytes(): number {
+  return memoryLimit() ?? totalmem();
+}
+
+/** Of the cgroup; `undefined`: it has none, or one above what the machine has. */
+export function memoryLimit(): number | undefined {
   const limit = readCgroup("memory.max", "memory.limit_in_bytes");
-  return limit === undefined || limit >= unlimitedBytes ? totalmem() : Math.min(limit, totalmem());
+  return limit === undefined || limit >= totalmem() ? undefined : limit;
 }
 
 /** Of the whole container, what its kernel buffers take included; of this process where there is no cgroup. */

@@ -83,8 +83,8 @@ export class Metrics {
       buckets: reconnectBounds,
     });
     this.#gauge("connections", "Open connections, from hello on", sources.connections);
-    this.#gauge("memory_bytes", "Memory of the cgroup, kernel buffers included", memoryBytes);
-    this.#gauge("memory_limit_bytes", "Memory limit of the cgroup, or the machine's memory", () => sources.memoryLimitBytes);
+    this.#gauge("memory_bytes", "Memory of the cgroup, kernel buffers included", memoryBytes, "max");
+    this.#gauge("memory_limit_bytes", "Memory limit of the cgroup, or the machine's memory", () => sources.memoryLimitBytes, "max");
     this.#gauge("open_fds", "Open file descriptors", openFiles);
     this.#gauge("max_fds", "Limit of open file descriptors", () => sources.nofile ?? 0);
     this.#counter("heartbeats_total", "Pings sent", () => this.heartbeats);
@@ -106,11 +106,13 @@ export class Metrics {
     if (cut !== undefined) this.cuts.set(cut[1], (this.cuts.get(cut[1]) ?? 0) + 1);
   }
 
-  #gauge(name: string, help: string, read: () => number): void {
+  /** `aggregator`: what becomes of it over the workers of a gateway. */
+  #gauge(name: string, help: string, read: () => number, aggregator: "sum" | "max" = "sum"): void {
     new Gauge({
       registers: [this.registry],
       name: `pushfleet_gateway_${name}`,
       help,
+      aggregator,
       collect() {
         this.set(read());
       },
