@@ -38,9 +38,10 @@ function open(port, index) {
 answerRequests({
   /** @param {{ port: number, count: number }} argument */
   async open({ port, count }) {
-    let next = 0;
+    let next = sockets.length;
+    const last = next + count;
     const opener = async () => {
-      while (next < count) await open(port, next++);
+      while (next < last) await open(port, next++);
     };
     await Promise.all(Array.from({ length: openingAtOnce }, opener));
     return sockets.length;

@@ -1,12 +1,16 @@
 // One gateway worker as production runs it, with the registry in memory and no router to ask.
 import { createGateway } from "@pushfleet/gateway";
 import { createMemoryRegistry } from "@pushfleet/registry";
-import { systemClock } from "@pushfleet/service";
+import { createLogger, systemClock } from "@pushfleet/service";
 import { secret } from "../load/upgrade.mjs";
 import { answerRequests } from "../processes.mjs";
 
 /** Admission is not what is measured. */
 const unlimited = 1_000_000;
+
+/** Standard output is the report's. */
+const logger = createLogger("gateway");
+logger.level = "warn";
 
 const registry = createMemoryRegistry({ clock: systemClock });
 await registry.start();
@@ -26,7 +30,7 @@ const starting = createGateway(
     heartbeat: { intervalMs: 30_000, timeoutMs: 90_000 },
     drain: { reconnectsPerSecond: 1000, deadlineMs: 1_500_000, stragglerGraceMs: 30_000 },
   },
-  { registry, router: { acknowledge: noRouter, sync: noRouter, emit: noRouter }, clock: systemClock },
+  { registry, router: { acknowledge: noRouter, sync: noRouter, emit: noRouter }, clock: systemClock, logger },
 );
 
 const portOf = (/** @type {string} */ address) => Number(address.slice(address.lastIndexOf(":") + 1));
@@ -36,5 +40,6 @@ answerRequests({
     const { addresses } = await starting;
     return { port: portOf(addresses.client), grpc: addresses.grpc };
   },
+  collect: () => globalThis.gc?.(),
   connections: async () => (await starting).status().connections,
 });

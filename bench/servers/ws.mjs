@@ -20,5 +20,6 @@ answerRequests({
     if (address === null || typeof address === "string") throw new Error("no port");
     return { port: address.port };
   },
+  collect: () => globalThis.gc?.(),
   connections: () => connections,
 });
