@@ -1,4 +1,5 @@
 import { ewma, sampleArrivals } from "./arrivals.js";
+import { startFailures } from "./create-back-off.js";
 import { forcedMoves } from "./forced-moves.js";
 import { isAccepting, isDrained } from "./pod-view.js";
 import { withTimesToReady } from "./time-to-ready.js";
@@ -52,6 +53,7 @@ function rememberPool(
 ): PoolMemory {
   const pods = observed.pods.filter((pod) => pod.pool === name);
   const last = before?.pools[name];
+  const failures = startFailures(pods, before, last?.startFailures, nowMs);
   const elapsedMs = before === undefined ? 0 : nowMs - before.atMs;
   const averages = { netArrivalsPerSecond: last?.netArrivalsPerSecond ?? 0, handshakesPerSecond: last?.handshakesPerSecond ?? 0 };
   if (before !== undefined && last !== undefined && elapsedMs > 0) {
@@ -64,6 +66,7 @@ function rememberPool(
     ...(last?.target === undefined ? {} : { target: last.target }),
     shrinking: last?.shrinking ?? [],
     ...averages,
+    ...(failures === undefined ? {} : { startFailures: failures }),
     timeToReadyMs: withTimesToReady(last?.timeToReadyMs ?? [], pods, before, nowMs),
     ...(last?.shrinkableSinceMs === undefined ? {} : { shrinkableSinceMs: last.shrinkableSinceMs }),
   };

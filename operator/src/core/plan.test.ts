@@ -31,6 +31,21 @@ describe("pods that should be there", () => {
     expect(told(second.actions)).toEqual(["createPod demo-default-1-r1"]);
   });
 
+  test("pods that end before they are ready are tried again ever more slowly, until one gets ready", () => {
+    const observed = fleet();
+    const broken = (slot: number) => ({ pods: [pendingPod(slot, { uid: `broken-${slot}`, phase: "gone" })] });
+    const first = later(observed, plan(observed, now).status, 1_000, broken(0));
+    expect(told(first.actions)).toEqual(["deletePod demo-default-0-r1"]);
+    expect(first.status.plan.at(-1)?.blockedBy).toBe("pods ended before they were ready 1 times in a row; the next try is in 1 s");
+    const second = later(observed, first.status, 2_000);
+    expect(told(second.actions)).toEqual(["createPod demo-default-0-r1"]);
+    const third = later(observed, second.status, 3_000, broken(1));
+    expect(told(later(observed, third.status, 4_900).actions)).toEqual([]);
+    expect(told(later(observed, third.status, 5_000).actions)).toEqual(["createPod demo-default-0-r1"]);
+    const well = later(observed, third.status, 6_000, { pods: [pod(0, { createdAtMs: now + 5_000 })] });
+    expect(well.status.memory.pools["default"]?.startFailures).toBeUndefined();
+  });
+
   test("a pod that ended is cleared away and replaced at once in a free slot", () => {
     const observed = fleet({ pool: { minReplicas: 2 }, pods: [pod(0), pod(1)] });
     const first = plan(observed, now);

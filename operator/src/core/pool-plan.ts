@@ -1,4 +1,5 @@
 import { type Context, connectionsOf, cordon, type DrainWish, serve, type Wait, type Wish } from "./context.js";
+import { backOffLeftMs } from "./create-back-off.js";
 import { createActions } from "./creation.js";
 import type { PodView } from "./pod-view.js";
 import { type PoolSize, poolSize } from "./pool-size.js";
@@ -44,6 +45,7 @@ export function planPool(context: Context, pool: PoolSpec): PoolPlan {
   const restored = pods.shrinking.slice(0, Math.max(0, scaling.target - pods.kept.length));
   const replacement = pods.old.length === 0 ? undefined : replaceOld(context, replacementInput(context, pool, pods, scaling.target));
   const missing = replacement?.create ?? scaling.target - pods.kept.length - restored.length;
+  const backOffMs = backOffLeftMs(context.memory.pools[pool.name]?.startFailures, context.nowMs);
   const surplus = chooseVictim(context, pods, scaling);
   const wishes = new Map<string, Wish>();
   for (const view of pods.current) wishes.set(view.pod.uid, serve("wanted"));
@@ -65,8 +67,8 @@ export function planPool(context: Context, pool: PoolSpec): PoolPlan {
       ...pods.unservedOld.map((view) => ({ view, why: `it has no clients and must go: ${describeLeaving(view)}` })),
       ...(surplus !== undefined && neverServed(surplus.view) ? [surplus] : []),
     ],
-    creates: missing > 0 ? createActions(context, pool, missing, describeMissing(pool, pods, scaling, replacement)) : [],
-    waits: [...startingWaits(pods), ...replacementWaits(replacement)],
+    creates: missing > 0 && backOffMs === 0 ? createActions(context, pool, missing, describeMissing(pool, pods, scaling, replacement)) : [],
+    waits: [...startingWaits(pods), ...replacementWaits(replacement), ...backOffWaits(context, pool, missing, backOffMs)],
     scaling,
     replacement,
     memory: rememberDecision(context, pool, pods, scaling, surplus),
@@ -229,6 +231,12 @@ function startingWaits(pods: PoolPods): readonly Wait[] {
       why: "it is starting",
       blockedBy: state === "Pending" ? "its process has not started" : "it is not ready yet",
     }));
+}
+
+function backOffWaits({ memory }: Context, pool: PoolSpec, missing: number, leftMs: number): readonly Wait[] {
+  const count = memory.pools[pool.name]?.startFailures?.count ?? 0;
+  const blockedBy = `pods ended before they were ready ${count} times in a row; the next try is in ${Math.ceil(leftMs / 1000)} s`;
+  return missing > 0 && leftMs > 0 ? [{ why: `pool ${pool.name} misses ${missing} pods`, blockedBy }] : [];
 }
 
 function replacementWaits(replacement: Replacement | undefined): readonly Wait[] {

@@ -348,8 +348,15 @@ export interface PoolMemory {
   readonly handshakesPerSecond: number;
   /** The newest time-to-ready samples. */
   readonly timeToReadyMs: readonly number[];
+  readonly startFailures?: StartFailures | undefined;
   /** Since when the pool could do without a pod. */
   readonly shrinkableSinceMs?: number | undefined;
+}
+
+/** Pods that ended before they were ready, one plan after the other. */
+export interface StartFailures {
+  readonly count: number;
+  readonly lastMs: number;
 }
 
 /** Moves that were not ours to choose. */
