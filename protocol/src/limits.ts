@@ -238,6 +238,20 @@ export const limits = {
   /** `stop` without a drain is over by then. */
   closeAllMs: 3_000,
 
+  // planner of the operator
+  /** Creating more at once only crowds the scheduler; the next plan goes on. */
+  podsCreatedPerPlan: 20,
+  plannedSteps: 20,
+  timeToReadySamples: 20,
+  /** How often a drain that makes no use of its time gets more of it. */
+  drainExtensions: 2,
+  /** Voluntary moves wait no longer than this for clients of a pod that died. */
+  forcedPauseMs: 120_000,
+  podNamesTold: 10,
+  /** Pods that end before they are ready are tried again after the first, doubled each time, at most after the second. */
+  createBackOffFirstMs: 1_000,
+  createBackOffMs: 300_000,
+
   // client schedule
   reconnectDelaysMs: [0, 1_000, 2_000, 5_000, 10_000, 30_000],
 } as const;

@@ -1,9 +1,7 @@
+import { limits } from "@pushfleet/protocol";
 import type { ObservedPod, PlannerMemory, StartFailures } from "./types.js";
 
 /** Pods that end before they are ever ready (a port taken, a wrong setting) are tried again ever more slowly, until one gets ready. */
-
-const firstMs = 1_000;
-const mostMs = 300_000;
 
 /** The failures of a pool's pods, those that were noticed now included; `undefined` since one has become ready. */
 export function startFailures(
@@ -26,6 +24,6 @@ function wasEverUp(pod: ObservedPod, known: PlannerMemory["pods"][string] | unde
 /** How long nothing is created after them, 0 when something may be. */
 export function backOffLeftMs(failures: StartFailures | undefined, nowMs: number): number {
   if (failures === undefined) return 0;
-  const waitMs = Math.min(mostMs, firstMs * 2 ** Math.min(30, failures.count - 1));
+  const waitMs = Math.min(limits.createBackOffMs, limits.createBackOffFirstMs * 2 ** Math.min(30, failures.count - 1));
   return Math.max(0, failures.lastMs + waitMs - nowMs);
 }

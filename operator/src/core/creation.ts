@@ -1,13 +1,11 @@
+import { limits } from "@pushfleet/protocol";
 import type { Context } from "./context.js";
 import { podName } from "./pod-name.js";
 import type { Action, PodGrant, PoolSpec } from "./types.js";
 
-/** Creating more at once only crowds the scheduler; the next plan goes on. */
-export const podsCreatedPerPlanMax = 20;
-
 export function createActions(context: Context, pool: PoolSpec, count: number, why: string): readonly Action[] {
   const { observed, spec } = context;
-  const slots = freeSlots(context, pool, Math.min(count, podsCreatedPerPlanMax));
+  const slots = freeSlots(context, pool, Math.min(count, limits.podsCreatedPerPlan));
   return slots.map((slot) => ({
     kind: "createPod" as const,
     pod: podName(spec.name, pool.name, slot, pool.revision),

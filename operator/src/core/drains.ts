@@ -1,3 +1,4 @@
+import { limits } from "@pushfleet/protocol";
 import type { Context, DrainWish, Wait, Wish } from "./context.js";
 import { describeInfeasible, estimateDrain } from "./feasibility.js";
 import type { PodView } from "./pod-view.js";
@@ -14,9 +15,6 @@ export interface DrainPlan {
   /** Sentences of DrainBlocked. */
   readonly blocked: readonly string[];
 }
-
-/** How often a drain that makes no use of its time gets more of it. */
-const extensionsMax = 2;
 
 /** One drain at a time takes all the budget that is free: it ends as soon as it can, and fewer clients wait on pods that will go too. Paused
  *  drains resume before new ones start. Left-over budget goes to the drain with the most clients left. */
@@ -138,7 +136,7 @@ function raise(context: Context, running: readonly DrainWish[], wishes: Map<stri
 /** It cannot end by its deadline (the operator was away and the gateway paused, clients came back…) and may have more time. */
 function needsMoreTime({ nowMs }: Context, view: PodView): boolean {
   const { grant, report } = view.pod;
-  if (grant === undefined || report === undefined || view.connections === 0 || grant.extensions >= extensionsMax) return false;
+  if (grant === undefined || report === undefined || view.connections === 0 || grant.extensions >= limits.drainExtensions) return false;
   const movingMs = (1_000 * report.remaining) / grant.reconnectsPerSecond;
   const leftMs = grant.deadlineMs - nowMs;
   return leftMs <= 0 || (report.remaining > 0 && movingMs > leftMs);

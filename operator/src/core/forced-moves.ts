@@ -1,3 +1,4 @@
+import { limits } from "@pushfleet/protocol";
 import { isDead } from "./pod-view.js";
 import type { ForcedMoves, Observed, ObservedPod, PlannerMemory, PlannerSettings, PodMemory } from "./types.js";
 
@@ -19,7 +20,7 @@ export function forcedMoves(
   const past = before?.forced;
   if (names.length === 0 && past === undefined) return undefined;
   const moves: ForcedMoves = {
-    pods: [...new Set([...(past?.pods ?? []), ...names])].slice(-namesKept),
+    pods: [...new Set([...(past?.pods ?? []), ...names])].slice(-limits.podNamesTold),
     sinceMs: past?.sinceMs ?? nowMs,
     lastSeenMs: names.length > 0 ? nowMs : (past?.lastSeenMs ?? nowMs),
     connectionsBefore: Math.max(past?.connectionsBefore ?? 0, names.length > 0 ? connectionsKnown(observed, before) : 0),
@@ -27,8 +28,6 @@ export function forcedMoves(
   if (leaving.length > 0) return moves;
   return clientsMissing(moves, observed) === 0 || nowMs - moves.lastSeenMs >= settings.forcedPauseMaxMs ? undefined : moves;
 }
-
-const namesKept = 10;
 
 /** How many of the clients that lost their gateway have not come back yet. */
 export function clientsMissing(moves: ForcedMoves | undefined, observed: Observed): number {

@@ -4,7 +4,7 @@ import { type KeptStatus, type Story, type StoryEvent, StoryTeller } from "../..
 import { fleetSpec } from "./index.js";
 
 /** Each; on a failure fast-check prints the seed and the smallest story. PUSHFLEET_STORIES: more of them. */
-const numRuns = Number(process.env["PUSHFLEET_STORIES"] ?? 40);
+const numRuns = Number(process.env["PUSHFLEET_STORIES"] ?? 30);
 /** Finding the smallest story takes longer than finding one. */
 const timeout = 120_000;
 

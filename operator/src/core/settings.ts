@@ -7,6 +7,6 @@ export const defaultSettings: PlannerSettings = {
   settleMs: limits.drainCordonMs,
   releaseMs: limits.drainWindowMs,
   renewMs: limits.grantRenewMs / 3,
-  forcedPauseMaxMs: 120_000,
+  forcedPauseMaxMs: limits.forcedPauseMs,
   reportGraceMs: 30_000,
 };

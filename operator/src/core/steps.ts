@@ -1,3 +1,4 @@
+import { limits } from "@pushfleet/protocol";
 import type { Action, PlannedStep } from "./types.js";
 
 /** Told first to last: what changes the fleet, then what it waits for, then upkeep. */
@@ -13,13 +14,11 @@ const order: readonly Action["kind"][] = [
   "writeGrant",
 ];
 
-const stepsMax = 20;
-
 /** The plan for people: one step a pod (a grant and the call that tells it are one), the most telling first, at most 20. */
 export function plannedSteps(actions: readonly Action[]): readonly PlannedStep[] {
   const told = new Set(actions.filter((action) => action.kind !== "writeGrant" && action.kind !== "wait").map((action) => action.pod));
   const steps = actions.filter((action) => action.kind !== "writeGrant" || !told.has(action.pod)).map(stepOf);
-  return steps.sort((a, b) => order.indexOf(a.action) - order.indexOf(b.action)).slice(0, stepsMax);
+  return steps.sort((a, b) => order.indexOf(a.action) - order.indexOf(b.action)).slice(0, limits.plannedSteps);
 }
 
 function stepOf(action: Action): PlannedStep {

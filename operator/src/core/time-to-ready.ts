@@ -1,6 +1,6 @@
+import { limits } from "@pushfleet/protocol";
 import type { ObservedPod, PlannerMemory } from "./types.js";
 
-const samplesKept = 20;
 const samplesNeeded = 5;
 
 /** p95 (nearest rank) of how long pods took from their creation until they were ready; `defaultMs` until five have been seen. */
@@ -23,5 +23,5 @@ export function withTimesToReady(
     const last = before.pods[uid];
     return ready && (last === undefined ? createdAtMs >= before.atMs : !last.wasReady);
   });
-  return [...samples, ...fresh.map((pod) => nowMs - pod.createdAtMs)].slice(-samplesKept);
+  return [...samples, ...fresh.map((pod) => nowMs - pod.createdAtMs)].slice(-limits.timeToReadySamples);
 }
