@@ -19,6 +19,14 @@ export class HaproxyServer extends ServerProcess {
     this.#configFile = configFileIn(place);
   }
 
+  /** Pid of the worker that accepts, as the master said last. */
+  #worker(): string {
+    const forked = this.process.lines().flatMap((line) => /New worker \((\d+)\) forked/.exec(line)?.[1] ?? []);
+    const last = forked.at(-1);
+    if (last === undefined) throw new Error("HAProxy has not said which worker it forked");
+    return last;
+  }
+
   /**
    * Takes a new configuration without closing connections: a new worker listens, the old one ends with its last connection.
    * Throws on a configuration that is not valid, and then goes on with the one it has.
@@ -27,9 +35,15 @@ export class HaproxyServer extends ServerProcess {
     const config = buildConfig(this.port);
     await throwIfInvalid(config);
     await writeFile(this.#configFile, config);
+    const former = this.#worker();
     const loaded = this.process.waitForLine(isLoaded, { what: "the new configuration is loaded", onlyNew: true });
+    // Loaded is said by the master; until the former worker has let go of its listeners it may still accept for the old configuration.
+    const stopped = this.process.waitForLine((line) => line.includes(`(${former})`) && /Proxy \S+ stopped/.test(line), {
+      what: `the former worker ${former} no longer accepts`,
+      onlyNew: true,
+    });
     this.process.signal("SIGUSR2");
-    await loaded;
+    await Promise.all([loaded, stopped]);
   }
 }
 
