@@ -1,0 +1,97 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { decodeJwt, jwtVerify } from "jose";
+import { describe, expect, test } from "vitest";
+import { run } from "./run.js";
+
+async function cli(...argv: readonly string[]) {
+  const seen = { out: "", error: "" };
+  const io = {
+    out: (text: string) => {
+      seen.out += text;
+    },
+    error: (text: string) => {
+      seen.error += text;
+    },
+    signal: new AbortController().signal,
+  };
+  const code = await run(argv, io);
+  return { code, ...seen };
+}
+
+function manifestFile(text: string): string {
+  const file = join(mkdtempSync(join(tmpdir(), "pushfleet-cli-")), "fleet.yaml");
+  writeFileSync(file, text);
+  return file;
+}
+
+const head = "apiVersion: pushfleet.dev/v1alpha1\nkind: PushGateway\nmetadata: { name: demo }\n";
+
+test("help and version end with 0, an unknown command and a missing option with 2", async () => {
+  expect(await cli("--help")).toMatchObject({ code: 0, out: expect.stringContaining("listen") });
+  expect(await cli("--version")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+/) });
+  expect((await cli("nonsense")).code).toBe(2);
+  expect((await cli("validate")).code).toBe(2);
+});
+
+describe("token", () => {
+  test("prints one that its secret verifies, for the user, of the length asked for", async () => {
+    const { code, out } = await cli("token", "usr_42", "--device", "d1", "--ttl", "60", "--jwt-secret", "s3cret");
+    expect(code).toBe(0);
+    const { payload } = await jwtVerify(out.trim(), new TextEncoder().encode("s3cret"), { algorithms: ["HS256"] });
+    expect(payload).toMatchObject({ sub: "usr_42", device: "d1" });
+    expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(60);
+  });
+
+  test("as JSON holds the same token", async () => {
+    const { out } = await cli("token", "usr_42", "-o", "json");
+    const printed = JSON.parse(out) as { token: string; user: string };
+    expect(decodeJwt(printed.token).sub).toBe(printed.user);
+  });
+
+  test("names every fault and prints none", async () => {
+    const { code, out, error } = await cli("token", "not an id", "--ttl", "soon", "--device", "a b");
+    expect([code, out]).toEqual([2, ""]);
+    expect(error).toMatch(/USER:.*\n.*--device:.*\n.*--ttl:/);
+  });
+});
+
+describe("validate", () => {
+  test("finds the examples right", async () => {
+    for (const name of ["pushgateway", "storm"]) {
+      const file = new URL(`../../examples/${name}.yaml`, import.meta.url).pathname;
+      expect(await cli("validate", "-f", file)).toMatchObject({ code: 0, out: `${file}: right\n` });
+    }
+  });
+
+  test.each<readonly [string, string, RegExp]>([
+    ["a misspelt field", `${head}spec: { drian: {} }`, /spec\.drian: .*"drain"/],
+    [
+      "a misspelt field of a pool",
+      `${head}spec: { pools: [{ name: a, minReplicaz: 1 }] }`,
+      /spec\.pools\[0\]\.minReplicaz: .*"minReplicas"/,
+    ],
+    [
+      "a value out of bounds",
+      `${head}spec: { pools: [{ name: a, maxReplicas: -1 }] }`,
+      /spec\.pools\[0\]\.maxReplicas: -1 .*an integer from 1/,
+    ],
+    ["another kind", "apiVersion: v1\nkind: Pod\nmetadata: { name: a }\n", /apiVersion: "v1".*\n.*kind: "Pod"/],
+    ["no name", "apiVersion: pushfleet.dev/v1alpha1\nkind: PushGateway\n", /metadata\.name: missing/],
+    ["an empty file", "", /the file is empty/],
+    ["two documents", `${head}---\n${head}`, /2 documents/],
+    ["what is not YAML", "a: [", /expected YAML/],
+  ])("%s is told with its path and ends with 2", async (_, text, expected) => {
+    const { code, out, error } = await cli("validate", "-f", manifestFile(text));
+    expect([code, out]).toEqual([2, ""]);
+    expect(error).toMatch(expected);
+  });
+
+  test("as JSON lists the faults; a file that is not there is told", async () => {
+    const { code, out } = await cli("validate", "-o", "json", "-f", manifestFile(`${head}spec: { drian: {} }`));
+    expect(code).toBe(2);
+    expect(JSON.parse(out)).toMatchObject({ valid: false, faults: [{ path: "spec.drian" }] });
+    expect(await cli("validate", "-f", "/nowhere.yaml")).toMatchObject({ code: 2, error: expect.stringContaining("cannot be read") });
+  });
+});
