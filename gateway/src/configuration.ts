@@ -1,6 +1,6 @@
 import { type Fault, idExpected, limits } from "@pushfleet/protocol";
-import { registrySchema } from "@pushfleet/registry";
-import { HostPort, isLoopback, Port, type Refinement, Secret, Strict } from "@pushfleet/service";
+import { ownProcessFaults, registrySchema } from "@pushfleet/registry";
+import { grpcFaults, HostPort, Port, type Refinement, Secret, Strict } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 import { authFaults } from "./shell/authenticator.js";
 
@@ -99,19 +99,7 @@ export const gatewayRefinements: readonly Refinement<GatewayConfig>[] = [
 /** What holds for a process only: in local mode the parts share their memory, and no router is dialled. */
 export const processRefinements: readonly Refinement<GatewayConfig>[] = [
   ...gatewayRefinements,
-  {
-    path: "registry",
-    faults: ({ registry }) =>
-      registry.kind === "memory"
-        ? [
-            {
-              path: "registry.kind",
-              value: "memory",
-              expected: '"redis": a registry in memory cannot be shared with routers (pushfleet local does)',
-            },
-          ]
-        : [],
-  },
+  { path: "registry", faults: (config) => ownProcessFaults(config, "routers") },
   { path: "workers", faults: workersFaults },
   {
     path: "router",
@@ -125,11 +113,6 @@ function heartbeatFaults({ heartbeat }: GatewayConfig): readonly Fault[] {
   return [
     { path: "heartbeat.timeoutMs", value: heartbeat.timeoutMs, expected: `more than heartbeat.intervalMs (${heartbeat.intervalMs})` },
   ];
-}
-
-function grpcFaults({ grpc }: GatewayConfig): readonly Fault[] {
-  if (grpc.tls !== undefined || isLoopback(grpc.host)) return [];
-  return [{ path: "grpc.host", value: grpc.host, expected: "a loopback address, or grpc.tls beside it" }];
 }
 
 function listenFaults({ listen }: GatewayConfig): readonly Fault[] {

@@ -1,4 +1,4 @@
-import { assertNever } from "@pushfleet/protocol";
+import { assertNever, type Fault } from "@pushfleet/protocol";
 import { type Clock, type Logger, Strict } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 import { createMemoryRegistry } from "./memory-registry.js";
@@ -20,6 +20,13 @@ export const registrySchema = Type.Union([
   Strict({ kind: Type.Literal("memory") }),
 ]);
 export type RegistryConfig = Static<typeof registrySchema>;
+
+/** A part that is a process of its own cannot share this process's memory with the `others` it needs. */
+export function ownProcessFaults({ registry }: { readonly registry: RegistryConfig }, others: "gateways" | "routers"): readonly Fault[] {
+  if (registry.kind !== "memory") return [];
+  const expected = `"redis": a registry in memory cannot be shared with ${others} (pushfleet local does)`;
+  return [{ path: "registry.kind", value: "memory", expected }];
+}
 
 export function createRegistry(config: RegistryConfig, options: { readonly clock: Clock; readonly logger?: Logger | undefined }): Registry {
   switch (config.kind) {

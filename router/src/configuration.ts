@@ -1,6 +1,6 @@
 import type { Fault } from "@pushfleet/protocol";
-import { registrySchema } from "@pushfleet/registry";
-import { HostPort, isLoopback, Port, type Refinement, Strict } from "@pushfleet/service";
+import { ownProcessFaults, registrySchema } from "@pushfleet/registry";
+import { grpcFaults, HostPort, isLoopback, Port, type Refinement, Strict } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 
 const Host = () => Type.String({ minLength: 1, default: "127.0.0.1" });
@@ -46,19 +46,7 @@ export const routerRefinements: readonly Refinement<RouterConfig>[] = [
 /** What holds for a process only: parts that share a process share its memory. */
 export const routerProcessRefinements: readonly Refinement<RouterConfig>[] = [
   ...routerRefinements,
-  {
-    path: "registry",
-    faults: ({ registry }) =>
-      registry.kind === "memory"
-        ? [
-            {
-              path: "registry.kind",
-              value: "memory",
-              expected: '"redis": a registry in memory cannot be shared with gateways (pushfleet local does)',
-            },
-          ]
-        : [],
-  },
+  { path: "registry", faults: (config) => ownProcessFaults(config, "gateways") },
 ];
 
 function storeFaults({ store, kafka }: RouterConfig): readonly Fault[] {
@@ -75,9 +63,4 @@ function storeFaults({ store, kafka }: RouterConfig): readonly Fault[] {
 function httpFaults({ http }: RouterConfig): readonly Fault[] {
   if (http.apiTokensFile !== undefined || isLoopback(http.host)) return [];
   return [{ path: "http.host", value: http.host, expected: "a loopback address, or http.apiTokensFile beside it" }];
-}
-
-function grpcFaults({ grpc }: RouterConfig): readonly Fault[] {
-  if (grpc.tls !== undefined || isLoopback(grpc.host)) return [];
-  return [{ path: "grpc.host", value: grpc.host, expected: "a loopback address, or grpc.tls beside it" }];
 }

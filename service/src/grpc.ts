@@ -8,7 +8,7 @@ import {
   ServerCredentials,
   type ServiceDefinition,
 } from "@grpc/grpc-js";
-import { limits } from "@pushfleet/protocol";
+import { type Fault, limits } from "@pushfleet/protocol";
 import { pushfleet } from "./generated/delivery.js";
 
 export import v1 = pushfleet.v1;
@@ -68,11 +68,15 @@ export interface TlsFiles {
   readonly caFile: string;
 }
 
-export type GrpcFault = { readonly kind: "not_loopback"; readonly host: string };
-
-/** Without TLS gRPC starts on loopback only. */
+/** Who listens here only is reached from this machine alone. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Without TLS gRPC starts on loopback only: for a part's `grpc` section, told with the other faults of its configuration. */
+export function grpcFaults({ grpc }: { readonly grpc: { readonly host: string; readonly tls?: TlsFiles | undefined } }): readonly Fault[] {
+  if (grpc.tls !== undefined || isLoopback(grpc.host)) return [];
+  return [{ path: "grpc.host", value: grpc.host, expected: "a loopback address, or grpc.tls beside it" }];
 }
 
 const channelOptions: ClientOptions = {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { ExitCode, Io } from "../io.js";
 import { describeLive } from "../local/live-line.js";
 import { LocalFleet } from "../local/local-fleet.js";
-import { readManifest } from "../local/manifest-file.js";
+import { describeUnusable, readManifest } from "../local/manifest-file.js";
 
 export interface LocalOptions {
   readonly file: string;
@@ -19,8 +19,8 @@ const liveLineMs = 1_000;
 /** Runs a fleet until a signal; then closes everything with 1001, without a drain. */
 export async function local(options: LocalOptions, io: Io): Promise<ExitCode> {
   const manifest = readManifest(options.file);
-  if (manifest.kind === "faults") {
-    for (const line of manifest.lines) io.error(`${line}\n`);
+  if (manifest.kind !== "manifest") {
+    for (const line of describeUnusable(options.file, manifest)) io.error(`${line}\n`);
     return 2;
   }
   const secret = readSecret(options, io);

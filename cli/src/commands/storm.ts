@@ -1,6 +1,6 @@
 import type { FleetStatus } from "@pushfleet/operator";
 import type { ExitCode, Io, OutputFormat } from "../io.js";
-import { readManifest } from "../local/manifest-file.js";
+import { describeUnusable, readManifest } from "../local/manifest-file.js";
 import { openClients, type StormClients } from "../storm/clients.js";
 import { type FleetProcess, startFleetProcess } from "../storm/fleet-process.js";
 import { publishToAll } from "../storm/publish.js";
@@ -28,8 +28,8 @@ export async function storm(options: StormOptions, io: Io): Promise<ExitCode> {
     return 2;
   }
   const manifest = readManifest(options.file);
-  if (manifest.kind === "faults") {
-    for (const line of manifest.lines) io.error(`${line}\n`);
+  if (manifest.kind !== "manifest") {
+    for (const line of describeUnusable(options.file, manifest)) io.error(`${line}\n`);
     return 2;
   }
   const say = (text: string): void => io.error(text);

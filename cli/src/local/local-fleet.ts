@@ -8,6 +8,7 @@ import {
   type Manifest,
   mergeMetrics,
   type PassThrough,
+  parseManifest,
   plan,
   startConsoleServer,
   startPassThrough,
@@ -18,7 +19,7 @@ import { createRouter, createStore, type Router } from "@pushfleet/router";
 import { createLogger, type Logger, systemClock } from "@pushfleet/service";
 import { gatewayConfiguration, registryConfiguration, routerConfiguration } from "./configurations.js";
 import type { Live } from "./live-line.js";
-import { readManifest } from "./manifest-file.js";
+import { describeUnusable, readText } from "./manifest-file.js";
 
 export interface LocalFleetOptions {
   readonly manifestFile: string;
@@ -64,7 +65,8 @@ export class LocalFleet {
   async start(): Promise<void> {
     const { ports } = this.#options;
     const parts = { clock: systemClock, logger: this.#logger };
-    this.#manifestText = readManifest(this.manifestFile).text;
+    const text = readText(this.manifestFile);
+    this.#manifestText = text.kind === "text" ? text.text : undefined;
     this.#passThrough = await startPassThrough({ host, port: ports.client });
     this.#registry = createRegistry(registryConfiguration(this.#manifest), parts);
     await this.#registry.start();
@@ -83,10 +85,6 @@ export class LocalFleet {
     const seconds = (nowMs - this.#deliveries.atMs) / 1000;
     if (seconds >= 0.5) this.#deliveries = { total, atMs: nowMs, perSecond: (total - this.#deliveries.total) / seconds };
     return { status: this.#status, deliveriesPerSecond: this.#deliveries.perSecond };
-  }
-
-  status(): FleetStatus | undefined {
-    return this.#status;
   }
 
   /** Within `stopMs`, without a drain: connections are closed with 1001. */
@@ -125,11 +123,13 @@ export class LocalFleet {
 
   /** An edit is applied when it is right, and changes nothing when it is not. */
   #rereadManifest(): void {
-    const read = readManifest(this.manifestFile);
-    if (read.text === this.#manifestText) return;
-    this.#manifestText = read.text;
-    if (read.kind === "faults") {
-      for (const line of read.lines) this.#options.report(line);
+    const text = readText(this.manifestFile);
+    const content = text.kind === "text" ? text.text : undefined;
+    if (content === this.#manifestText) return;
+    this.#manifestText = content;
+    const read = text.kind === "text" ? parseManifest(text.text) : text;
+    if (read.kind !== "manifest") {
+      for (const line of describeUnusable(this.manifestFile, read)) this.#options.report(line);
       this.#options.report("the edit was not applied: what runs goes on as it was");
       return;
     }

@@ -1,24 +1,35 @@
 import { readFileSync } from "node:fs";
 import { type Manifest, parseManifest } from "@pushfleet/operator";
-import { describeFault } from "@pushfleet/protocol";
+import { assertNever, describeFault, type Fault } from "@pushfleet/protocol";
+
+export type ReadText = { readonly kind: "text"; readonly text: string } | { readonly kind: "unreadable"; readonly why: string };
 
 export type ReadManifest =
-  | { readonly kind: "manifest"; readonly manifest: Manifest; readonly text: string }
-  | { readonly kind: "faults"; readonly lines: readonly string[]; readonly text: string | undefined };
+  | { readonly kind: "manifest"; readonly manifest: Manifest }
+  | { readonly kind: "faults"; readonly faults: readonly Fault[] }
+  | Extract<ReadText, { kind: "unreadable" }>;
 
-/** Reads and checks a manifest file; `lines` say all that is wrong, ready to print. */
-export function readManifest(file: string): ReadManifest {
-  let text: string;
+export function readText(file: string): ReadText {
   try {
-    text = readFileSync(file, "utf8");
+    return { kind: "text", text: readFileSync(file, "utf8") };
   } catch (cause) {
-    return {
-      kind: "faults",
-      text: undefined,
-      lines: [`${file}: cannot be read, expected a PushGateway manifest (${(cause as Error).message})`],
-    };
+    return { kind: "unreadable", why: (cause as Error).message };
   }
-  const parsed = parseManifest(text);
-  if (parsed.kind === "manifest") return { kind: "manifest", manifest: parsed.manifest, text };
-  return { kind: "faults", text, lines: parsed.faults.map((fault) => `${file}: ${describeFault(fault)}`) };
+}
+
+export function readManifest(file: string): ReadManifest {
+  const read = readText(file);
+  return read.kind === "text" ? parseManifest(read.text) : read;
+}
+
+/** All that is wrong, a line each, ready to print. */
+export function describeUnusable(file: string, read: Exclude<ReadManifest, { kind: "manifest" }>): readonly string[] {
+  switch (read.kind) {
+    case "unreadable":
+      return [`${file}: cannot be read, expected a PushGateway manifest (${read.why})`];
+    case "faults":
+      return read.faults.map((fault) => `${file}: ${describeFault(fault)}`);
+    default:
+      return assertNever(read);
+  }
 }
