@@ -160,7 +160,7 @@ class RunningGateway implements Gateway {
   status(): v1.IGatewayStatus {
     const { lease, drainer } = this.#worker.parts;
     const { effectiveMaxConnections, binding } = this.#capacity;
-    const { handshakes, resumed, reconnectsSent, drainCloses, deliveries } = this.#metrics;
+    const { handshakes, resumed, resumeAttempts, resumeFailures, reconnectsSent, drainCloses, deliveries } = this.#metrics;
     return {
       gateway: this.#config.id,
       incarnation: lease.incarnation,
@@ -171,6 +171,8 @@ class RunningGateway implements Gateway {
       bindingLimit: binding,
       handshakes: handshakes.accepted,
       resumed,
+      resumeAttempts,
+      resumeFailures,
       reconnectsSent,
       drainCloses,
       deliveries,
@@ -263,7 +265,7 @@ class RunningGateway implements Gateway {
       isFull: this.#isFull(),
     };
     const admitted = judge(handshake, gate, { monotonicMs: nowMs, wallMs: this.#parts.clock.nowMs(), random: Math.random() });
-    if (admitted.kind !== "arrive") this.#metrics.handshake(admitted.result);
+    this.#metrics.admitted(admitted);
     return admitted;
   }
 

@@ -98,7 +98,7 @@ function hasChanged(before: v1.IGatewayStatus, now: v1.IGatewayStatus): boolean 
   if (before.state !== now.state || before.ready !== now.ready || before.epoch !== now.epoch || before.incarnation !== now.incarnation) {
     return true;
   }
-  return (["connections", "remaining", "handshakes", "reconnectsSent"] as const).some((name) => {
+  return (["connections", "remaining", "handshakes", "reconnectsSent", "resumeFailures"] as const).some((name) => {
     const old = before[name] ?? 0;
     const change = Math.abs((now[name] ?? 0) - old);
     return change > 0 && change >= old * limits.statusChangeShare;

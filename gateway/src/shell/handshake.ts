@@ -16,7 +16,8 @@ export interface Handshake {
   readonly origin: string;
 }
 
-/** `arrive`: upgrade it. `close`: upgrade it and close at once, for browsers cannot read a failed upgrade. `http`: do not upgrade. */
+/** `arrive`: upgrade it. `close`: upgrade it and close at once, for browsers cannot read a failed upgrade. `http`: do not upgrade.
+ *  `failsResume`: a valid resume was presented, so that this is a reconnect that failed. */
 export type Admitted =
   | {
       readonly kind: "arrive";
@@ -24,10 +25,17 @@ export type Admitted =
       readonly token: { readonly text: string; readonly via: TokenVia } | undefined;
       readonly arrived: Arrived | undefined;
     }
-  | { readonly kind: "close"; readonly result: HandshakeResult; readonly code: number; readonly reason: string }
+  | {
+      readonly kind: "close";
+      readonly result: HandshakeResult;
+      readonly failsResume: boolean;
+      readonly code: number;
+      readonly reason: string;
+    }
   | {
       readonly kind: "http";
       readonly result: HandshakeResult;
+      readonly failsResume: boolean;
       readonly status: string;
       readonly body: string;
       readonly retryAfterSeconds: number | undefined;
@@ -55,11 +63,13 @@ export function admit(handshake: Handshake, gate: GateState, moment: Moment): Ad
   if (handshake.origin !== "" && gate.allowedOrigins?.has(handshake.origin) === false) return forbiddenOrigin;
   const resume = handshake.resume === undefined ? noResume : parseResume(handshake.resume, moment.wallMs, gate.resumeKeys);
   const admission = gate.bucket.admit(resume.kind === "valid", moment.monotonicMs, moment.random);
-  if (admission.kind === "refused") return busy(admission.retryAfterMs);
-  if (gate.isCordoned) return tryAgain(jittered(limits.cordonedRetryMs, moment.random));
-  if (gate.isFull) return tryAgain(jittered(limits.fullRetryMs, moment.random));
+  const resumes = resume.kind === "valid";
+  if (admission.kind === "refused") return busy(admission.retryAfterMs, resumes);
+  // No failed reconnect: the balancer has not noticed the cordon yet. A rollout that counted these would pause itself.
+  if (gate.isCordoned) return tryAgain(jittered(limits.cordonedRetryMs, moment.random), false);
+  if (gate.isFull) return tryAgain(jittered(limits.fullRetryMs, moment.random), resumes);
   const device = handshake.device === undefined ? undefined : parseDeviceId(handshake.device);
-  if (handshake.device !== undefined && device === undefined) return badDevice;
+  if (handshake.device !== undefined && device === undefined) return { ...badDevice, failsResume: resumes };
   return { kind: "arrive", device, token: readToken(handshake), arrived: readArrived(resume, handshake.downMs) };
 }
 
@@ -68,30 +78,32 @@ const noResume: Resume = { kind: "invalid" };
 const forbiddenOrigin: Admitted = {
   kind: "http",
   result: "forbidden_origin",
+  failsResume: false,
   status: "403 Forbidden",
   body: errorBody({ code: "forbidden", message: "this origin is not among listen.allowedOrigins" }),
   retryAfterSeconds: undefined,
 };
 
-const badDevice: Admitted = {
+const badDevice = {
   kind: "close",
   result: "bad_frame",
   code: closeCodes.badFrame.code,
   reason: closeReason(`device: expected ${idExpected}`),
-};
+} as const;
 
-function busy(retryAfterMs: number): Admitted {
+function busy(retryAfterMs: number, failsResume: boolean): Admitted {
   return {
     kind: "http",
     result: "busy",
+    failsResume,
     status: "503 Service Unavailable",
     body: errorBody({ code: "busy", message: "too many handshakes at the moment", retryAfterMs }),
     retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1000)),
   };
 }
 
-function tryAgain(retryAfterMs: number): Admitted {
-  return { kind: "close", result: "refused", code: closeCodes.tryAgainLater.code, reason: tryAgainReason(retryAfterMs) };
+function tryAgain(retryAfterMs: number, failsResume: boolean): Admitted {
+  return { kind: "close", result: "refused", failsResume, code: closeCodes.tryAgainLater.code, reason: tryAgainReason(retryAfterMs) };
 }
 
 /** From half of `ms` to one and a half times it. */

@@ -1,5 +1,6 @@
 import { closeCodes } from "@pushfleet/protocol";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Admitted } from "./handshake.js";
 import { memoryBytes, openFiles } from "./machine.js";
 import { TimeHistogram } from "./time-histogram.js";
 
@@ -57,6 +58,8 @@ export class Metrics {
   heartbeatFailures = 0;
   attempts = 0;
   resumed = 0;
+  resumeAttempts = 0;
+  resumeFailures = 0;
   reconnectsSent = 0;
   drainCloses = 0;
   deliveries = 0;
@@ -89,9 +92,23 @@ export class Metrics {
     this.#gauge("max_fds", "Limit of open file descriptors", () => sources.nofile ?? 0);
     this.#counter("heartbeats_total", "Pings sent", () => this.heartbeats);
     this.#counter("heartbeat_failures_total", "Connections closed for want of a pong", () => this.heartbeatFailures);
+    this.#counter("resume_attempts_total", "Handshakes that presented a valid resume, but while cordoned", () => this.resumeAttempts);
+    this.#counter("resume_failures_total", "Of those, the ones that got no hello", () => this.resumeFailures);
     this.#labelled("handshakes_total", "Attempts to connect, by result", "result", () => Object.entries(this.handshakes));
     this.#labelled("closes_total", "Closed connections, by close code", "code", () => this.closes);
     this.#labelled("cuts_total", "Connections cut with nothing on the wire (1006), by reason", "reason", () => this.cuts);
+  }
+
+  /** An upgrade was decided on: the result of one that arrives comes later. */
+  admitted(admitted: Admitted): void {
+    if (admitted.kind === "arrive") {
+      if (admitted.arrived?.resumed !== undefined) this.resumeAttempts += 1;
+      return;
+    }
+    this.handshake(admitted.result);
+    if (!admitted.failsResume) return;
+    this.resumeAttempts += 1;
+    this.resumeFailures += 1;
   }
 
   handshake(result: HandshakeResult): void {

@@ -118,7 +118,14 @@ export class Worker {
     this.parts.drainer.forget(connection);
     this.parts.writer.forget(connection);
     this.parts.registrations.unregister(connection);
-    if (!connection.isOpen) this.#options.metrics.handshake(resultOfClose(code));
+    if (!connection.isOpen) this.#onNoHello(connection, code);
+  }
+
+  #onNoHello({ arrived }: Connection, code: number): void {
+    const { metrics } = this.#options;
+    metrics.handshake(resultOfClose(code));
+    // Replaced, its device has a newer connection: that is no reconnect that failed.
+    if (arrived?.resumed !== undefined && code !== closeCodes.replaced.code) metrics.resumeFailures += 1;
   }
 
   // ---- what others ask for ----

@@ -30,6 +30,8 @@ export function wholeStatus(gateway: string, reports: readonly WorkerReport[], n
     bindingLimit: first?.bindingLimit ?? "",
     handshakes: sum("handshakes"),
     resumed: sum("resumed"),
+    resumeAttempts: sum("resumeAttempts"),
+    resumeFailures: sum("resumeFailures"),
     reconnectsSent: sum("reconnectsSent"),
     drainCloses: sum("drainCloses"),
     deliveries: sum("deliveries"),
@@ -44,6 +46,8 @@ type SummedField =
   | "effectiveMaxConnections"
   | "handshakes"
   | "resumed"
+  | "resumeAttempts"
+  | "resumeFailures"
   | "reconnectsSent"
   | "drainCloses"
   | "deliveries"
