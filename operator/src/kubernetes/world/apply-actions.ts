@@ -1,0 +1,156 @@
+import { assertNever, limits } from "@pushfleet/protocol";
+import { type Action, formatGrant, grantAnnotation } from "../../core/index.js";
+import type { ApiResult, KubernetesApi, ReadCache, Resource } from "../api/types.js";
+import type { GatewayStream, Told } from "./gateway-stream.js";
+import type { Pod } from "./observe-pod.js";
+
+export interface ActionParts {
+  readonly api: KubernetesApi;
+  readonly pods: Resource<Pod>;
+  readonly cache: Pick<ReadCache<Pod>, "overlay" | "overlayDeleted">;
+  readonly namespace: string;
+  /** The pod to create, and what it needs before it (its certificate); throws for nothing. */
+  readonly buildPod: (action: Extract<Action, { readonly kind: "createPod" }>) => Promise<ApiResult<Pod>>;
+  readonly streamOf: (uid: string) => Pick<GatewayStream, "drain" | "abort"> | undefined;
+}
+
+/** What the API server refused until somebody changes something. */
+export interface Refusal {
+  readonly doing: string;
+  readonly message: string;
+}
+
+export interface Applied {
+  readonly done: readonly Action[];
+  readonly refusals: readonly Refusal[];
+  /** Something was not done for a reason that passes: plan again soon. */
+  readonly isPartial: boolean;
+}
+
+type PodAction = Exclude<Action, { readonly kind: "wait" | "createPod" }>;
+type Outcome = { readonly kind: "done" } | { readonly kind: "not_done" } | { readonly kind: "refused"; readonly message: string };
+
+/** Does the actions of a plan by the contract of `Action`: an action that fails cancels the later ones for its pod; nothing is an error. Actions
+ *  for different pods go side by side within a phase; the phases (what ended, what is told, creations, deletions) keep the plan's order. */
+export async function applyActions(actions: readonly Action[], parts: ActionParts): Promise<Applied> {
+  const run = new Run(parts);
+  for (const phase of phasesOf(actions)) await inParallel(phase, (chain) => run.chain(chain));
+  return { done: run.done, refusals: run.refusals, isPartial: run.isPartial };
+}
+
+/** Consecutive actions of one sort, as chains of one pod each. */
+function phasesOf(actions: readonly Action[]): readonly (readonly Action[])[][] {
+  const phases: { readonly sort: string; readonly chains: Map<string, Action[]> }[] = [];
+  for (const action of actions) {
+    if (action.kind === "wait") continue;
+    const sort = action.kind === "createPod" || action.kind === "deletePod" ? action.kind : "tell";
+    const last = phases.at(-1);
+    const phase = last?.sort === sort ? last : { sort, chains: new Map<string, Action[]>() };
+    if (phase !== last) phases.push(phase);
+    const chain = phase.chains.get(action.pod);
+    if (chain === undefined) phase.chains.set(action.pod, [action]);
+    else chain.push(action);
+  }
+  return phases.map(({ chains }) => [...chains.values()]);
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const rest = items.values();
+  const workers = Array.from({ length: Math.min(limits.podWritesAtOnce, items.length) }, async () => {
+    for (const item of rest) await work(item);
+  });
+  await Promise.all(workers);
+}
+
+class Run {
+  readonly done: Action[] = [];
+  readonly refusals: Refusal[] = [];
+  isPartial = false;
+  readonly #parts: ActionParts;
+  /** Pods (uid) for which an action failed. */
+  readonly #failed = new Set<string>();
+  /** By uid: the version a write of this plan has given it. */
+  readonly #versions = new Map<string, string>();
+
+  constructor(parts: ActionParts) {
+    this.#parts = parts;
+  }
+
+  async chain(actions: readonly Action[]): Promise<void> {
+    for (const action of actions) {
+      if (action.kind === "wait" || (action.kind !== "createPod" && this.#failed.has(action.uid))) continue;
+      const outcome = action.kind === "createPod" ? await this.#create(action) : await this.#act(action);
+      if (outcome.kind === "done") {
+        this.done.push(action);
+        continue;
+      }
+      if (action.kind !== "createPod") this.#failed.add(action.uid);
+      if (outcome.kind === "refused") this.refusals.push({ doing: `${action.kind} ${action.pod}`, message: outcome.message });
+      else this.isPartial = true;
+    }
+  }
+
+  async #create(action: Extract<Action, { readonly kind: "createPod" }>): Promise<Outcome> {
+    const { api, pods, cache, buildPod } = this.#parts;
+    const built = await buildPod(action);
+    if (built.kind !== "ok") return outcomeOf(built);
+    const created = await api.create(pods, built.object);
+    if (created.kind === "ok") cache.overlay(created.object);
+    return created.kind === "exists" ? { kind: "done" } : outcomeOf(created);
+  }
+
+  async #act(action: PodAction): Promise<Outcome> {
+    const stream = this.#parts.streamOf(action.uid);
+    switch (action.kind) {
+      case "writeGrant":
+        return await this.#writeGrant(action);
+      case "deletePod":
+        return await this.#delete(action);
+      case "cordon":
+      case "startDrain":
+      case "renewDrain":
+        return toldOutcome(await stream?.drain(action.grant));
+      case "uncordon":
+      case "abortDrain":
+        return toldOutcome(await stream?.abort(action.grant));
+      default:
+        return assertNever(action);
+    }
+  }
+
+  async #writeGrant(action: Extract<Action, { readonly kind: "writeGrant" }>): Promise<Outcome> {
+    const { api, pods, cache, namespace } = this.#parts;
+    const metadata = {
+      uid: action.uid,
+      resourceVersion: this.#versionOf(action),
+      annotations: { [grantAnnotation]: formatGrant(action.grant) },
+    };
+    const written = await api.patch(pods, { namespace, name: action.pod }, { metadata });
+    if (written.kind === "ok") {
+      cache.overlay(written.object);
+      this.#versions.set(action.uid, written.object.metadata.resourceVersion ?? "");
+    }
+    return outcomeOf(written);
+  }
+
+  async #delete(action: Extract<Action, { readonly kind: "deletePod" }>): Promise<Outcome> {
+    const { api, pods, namespace } = this.#parts;
+    const resourceVersion = this.#versionOf(action);
+    const key = { namespace, name: action.pod };
+    const deleted = await api.delete(pods, key, { uid: action.uid, resourceVersion });
+    return deleted.kind === "notFound" ? { kind: "done" } : outcomeOf(deleted);
+  }
+
+  #versionOf(action: PodAction): string {
+    return this.#versions.get(action.uid) ?? action.version;
+  }
+}
+
+function toldOutcome(told: Told | undefined): Outcome {
+  return told?.kind === "accepted" ? { kind: "done" } : { kind: "not_done" };
+}
+
+function outcomeOf(result: ApiResult<unknown>): Outcome {
+  if (result.kind === "ok") return { kind: "done" };
+  return result.kind === "refused" ? { kind: "refused", message: result.message } : { kind: "not_done" };
+}

@@ -1,0 +1,139 @@
+import type { Client, ClientReadableStream } from "@grpc/grpc-js";
+import { limits } from "@pushfleet/protocol";
+import { type Cancel, type Clock, callUnary, gatewayService, v1 } from "@pushfleet/service";
+import { type AcceptedGrant, acceptGrant, type GatewayReport, type PodGrant } from "../../core/index.js";
+import { toGrant, toReport } from "../../gateway-messages.js";
+
+export interface GatewayStreamOptions {
+  /** Opens a channel to the gateway; it dials by itself. */
+  readonly connect: () => Client;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Its report changed in a way that a plan may depend on. */
+  readonly onChange: () => void;
+}
+
+/** One pod's gateway: its status as it streams it, and what it has been told by this process. Any worker answers for the whole gateway. */
+export class GatewayStream {
+  readonly #options: GatewayStreamOptions;
+  #client: Client | undefined;
+  #call: ClientReadableStream<v1.IGatewayStatus> | undefined;
+  #cancelRetry: Cancel = () => {};
+  #failures = 0;
+  #status: v1.IGatewayStatus | undefined;
+  #heardAtMs = 0;
+  #movesPerSecond = 0;
+  #isClosed = false;
+  accepted: AcceptedGrant | undefined;
+
+  constructor(options: GatewayStreamOptions) {
+    this.#options = options;
+    this.#watch();
+  }
+
+  /** `undefined` when it has said nothing for `limits.statusSilenceMs`. */
+  report(): GatewayReport | undefined {
+    const status = this.status();
+    return status === undefined ? undefined : toReport(status);
+  }
+
+  status(): v1.IGatewayStatus | undefined {
+    const isSilent = this.#options.clock.monotonicMs() - this.#heardAtMs > limits.statusSilenceMs;
+    return isSilent ? undefined : this.#status;
+  }
+
+  /** `reconnect` frames and drain closes a second, between its last two statuses. */
+  movesPerSecond(): number {
+    return this.status() === undefined ? 0 : Math.max(0, this.#movesPerSecond);
+  }
+
+  /** `Drain`: cordon, start or renew. What it answers, or why it did not. */
+  async drain(grant: PodGrant): Promise<Told> {
+    const request = new v1.DrainRequest({ grant: toGrant(grant), reason: grant.reason });
+    return await this.#tell(grant, (client) => callUnary(client, gatewayService.drain, request, limits.drainCallMs));
+  }
+
+  /** `AbortDrain`: back to serving. */
+  async abort(grant: PodGrant): Promise<Told> {
+    const request = new v1.AbortDrainRequest({ epoch: grant.epoch });
+    return await this.#tell(grant, (client) => callUnary(client, gatewayService.abortDrain, request, limits.drainCallMs));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelRetry();
+    this.#call?.cancel();
+    this.#client?.close();
+  }
+
+  async #tell(grant: PodGrant, call: (client: Client) => Promise<v1.IDrainReply>): Promise<Told> {
+    try {
+      const reply = await call(this.#connected());
+      if (reply.accepted !== true) return { kind: "refused", message: reply.message ?? "" };
+      this.accepted = acceptGrant(this.accepted, grant, this.#options.clock.nowMs());
+      return { kind: "accepted" };
+    } catch (cause) {
+      return { kind: "unknown", cause: cause as Error };
+    }
+  }
+
+  #connected(): Client {
+    this.#client ??= this.#options.connect();
+    return this.#client;
+  }
+
+  #watch(): void {
+    const { path, requestSerialize, responseDeserialize } = gatewayService.watchStatus;
+    let call: ClientReadableStream<v1.IGatewayStatus>;
+    try {
+      call = this.#connected().makeServerStreamRequest(path, requestSerialize, responseDeserialize, new v1.WatchStatusRequest());
+    } catch {
+      this.#retryLater(); // a certificate that is not there yet
+      return;
+    }
+    this.#call = call;
+    let isOver = false;
+    const end = (): void => {
+      if (isOver) return;
+      isOver = true;
+      if (!this.#isClosed) this.#retryLater();
+    };
+    call.on("data", (status: v1.IGatewayStatus) => this.#take(status));
+    call.on("error", end);
+    call.on("end", end);
+  }
+
+  #take(status: v1.IGatewayStatus): void {
+    this.#failures = 0;
+    const before = this.status();
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#movesPerSecond = before === undefined ? 0 : (1000 * (movesOf(status) - movesOf(before))) / Math.max(1, nowMs - this.#heardAtMs);
+    this.#status = status;
+    this.#heardAtMs = nowMs;
+    if (before === undefined || hasChanged(before, status)) this.#options.onChange();
+  }
+
+  /** A gateway that starts refuses for a moment, one that died for good: the channel goes with the pod. */
+  #retryLater(): void {
+    const delayMs = Math.min(limits.statusRetryMaxMs, limits.statusRetryMs * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 16);
+    this.#cancelRetry = this.#options.clock.after(delayMs * (0.5 + this.#options.random() / 2), () => this.#watch());
+  }
+}
+
+export type Told =
+  | { readonly kind: "accepted" }
+  | { readonly kind: "refused"; readonly message: string }
+  /** It may or may not have been told. */
+  | { readonly kind: "unknown"; readonly cause: Error };
+
+function movesOf(status: v1.IGatewayStatus): number {
+  return (status.reconnectsSent ?? 0) + (status.drainCloses ?? 0);
+}
+
+function hasChanged(before: v1.IGatewayStatus, now: v1.IGatewayStatus): boolean {
+  if (before.state !== now.state || before.ready !== now.ready || before.epoch !== now.epoch) return true;
+  if ((before.connections === 0) !== (now.connections === 0)) return true;
+  const change = Math.abs((now.connections ?? 0) - (before.connections ?? 0));
+  return change > limits.statusChangeShare * (before.effectiveMaxConnections ?? 0);
+}

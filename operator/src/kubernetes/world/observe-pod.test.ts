@@ -1,0 +1,105 @@
+import { describe, expect, test } from "vitest";
+import { type Node, observePod, type Pod, podFault, whyLeaving } from "./observe-pod.js";
+
+const labels = { "pushfleet.dev/pool": "default", "pushfleet.dev/slot": "2", "pushfleet.dev/revision": "1a2b3c4d" };
+
+function pod(change: Partial<Pod> & { readonly metadata?: Partial<Pod["metadata"]> } = {}): Pod {
+  const { metadata, ...rest } = change;
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: "demo-default-2-1a2b3c4d",
+      uid: "u1",
+      resourceVersion: "7",
+      labels,
+      creationTimestamp: "2026-01-01T00:00:00Z",
+      ...metadata,
+    },
+    ...rest,
+  } as Pod;
+}
+
+const node = (spec: Node["spec"]): Node => ({
+  apiVersion: "v1",
+  kind: "Node",
+  metadata: { name: "n1" },
+  ...(spec === undefined ? {} : { spec }),
+});
+const noNode = () => undefined;
+
+describe("a pod as the planner sees it", () => {
+  test("has its place from its labels and its version from the object", () => {
+    expect(observePod(pod(), {}, noNode)).toMatchObject({
+      pool: "default",
+      slot: 2,
+      revision: "1a2b3c4d",
+      version: "7",
+      createdAtMs: 1767225600000,
+    });
+  });
+
+  test.each([["pool"], ["slot"], ["revision"]])("is none of the fleet's without the label %s", (missing) => {
+    const rest = Object.fromEntries(Object.entries(labels).filter(([name]) => name !== `pushfleet.dev/${missing}`));
+    expect(observePod(pod({ metadata: { labels: rest } }), {}, noNode)).toBeUndefined();
+  });
+
+  test.each([
+    [{ phase: "Pending" }, "pending"],
+    [{ phase: "Pending", containerStatuses: [{ restartCount: 1 }] }, "running"],
+    [{ phase: "Running" }, "running"],
+    [{ phase: "Unknown", containerStatuses: [{ restartCount: 0, state: { running: {} } }] }, "running"],
+    [{ phase: "Failed" }, "gone"],
+    [{ phase: "Succeeded" }, "gone"],
+    [undefined, "pending"],
+  ])("in status %j is %s", (status, phase) => {
+    expect(observePod(pod({ status } as Partial<Pod>), {}, noNode)?.phase).toBe(phase);
+  });
+
+  test("is gone when its node's object is", () => {
+    const running = { spec: { nodeName: "n1" }, status: { phase: "Running" } } as Partial<Pod>;
+    expect(observePod(pod(running), {}, () => "deleted")?.phase).toBe("gone");
+    expect(observePod(pod(running), {}, noNode)?.phase).toBe("running");
+  });
+
+  test("a grant that somebody edited into nonsense is none", () => {
+    expect(observePod(pod({ metadata: { annotations: { "pushfleet.dev/grant": "{oops" } } }), {}, noNode)?.grant).toBeUndefined();
+  });
+});
+
+test.each([
+  [{ unschedulable: true }, "node n1 is unschedulable"],
+  [{ taints: [{ key: "ToBeDeletedByClusterAutoscaler", effect: "NoSchedule" }] }, "node n1 has the taint ToBeDeletedByClusterAutoscaler"],
+  [{ taints: [{ key: "dedicated", effect: "NoSchedule" }] }, undefined],
+  [undefined, undefined],
+])("a node with %j: %s", (spec, why) => {
+  expect(whyLeaving(node(spec))).toBe(why);
+});
+
+test.each([
+  [
+    { containerStatuses: [{ name: "gateway", state: { waiting: { reason: "ErrImagePull", message: "no such image" } } }] },
+    "ErrImagePull (no such image)",
+  ],
+  [
+    {
+      containerStatuses: [
+        {
+          name: "gateway",
+          state: { waiting: { reason: "CrashLoopBackOff" } },
+          lastState: { terminated: { exitCode: 2, reason: "Error" } },
+        },
+      ],
+    },
+    "CrashLoopBackOff (exit code 2 Error)",
+  ],
+  [{ conditions: [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message: "0/3 nodes" }] }, "Unschedulable (0/3 nodes)"],
+  [{ phase: "Failed", reason: "SysctlForbidden", message: "forbidden sysctl" }, "SysctlForbidden (forbidden sysctl)"],
+])("what keeps a pod in status %j from running is told", (status, told) => {
+  expect(podFault(pod({ status } as unknown as Partial<Pod>))).toContain(told);
+});
+
+test("a container that is being created is no fault", () => {
+  const status = { containerStatuses: [{ name: "gateway", state: { waiting: { reason: "ContainerCreating" } } }] };
+  expect(podFault(pod({ status } as unknown as Partial<Pod>))).toBeUndefined();
+});

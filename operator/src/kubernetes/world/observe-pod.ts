@@ -1,0 +1,91 @@
+import type { V1Node, V1Pod } from "@kubernetes/client-node";
+import { type AcceptedGrant, type GatewayReport, grantAnnotation, type ObservedPod, parseGrant } from "../../core/index.js";
+import type { Json, KubernetesObject } from "../api/types.js";
+
+export type Pod = KubernetesObject & Pick<Json<V1Pod>, "spec" | "status">;
+export type Node = KubernetesObject & Pick<Json<V1Node>, "spec" | "status">;
+
+/** What is known of a pod beside its object: from its status stream and from this process's calls. */
+export interface PodKnowledge {
+  readonly accepted?: AcceptedGrant | undefined;
+  readonly report?: GatewayReport | undefined;
+}
+
+/** A gateway pod as the planner sees it; `undefined` for a pod without the labels that say which one it is (not ours, or edited).
+ *  `nodeOf` answers "deleted" when the node's object is known to be gone. */
+export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string) => Node | "deleted" | undefined): ObservedPod | undefined {
+  const { name, uid, resourceVersion, labels, annotations, creationTimestamp, deletionTimestamp } = pod.metadata;
+  const pool = labels?.["pushfleet.dev/pool"];
+  const slot = Number(labels?.["pushfleet.dev/slot"]);
+  const revision = labels?.["pushfleet.dev/revision"];
+  if (uid === undefined || pool === undefined || revision === undefined || !Number.isInteger(slot)) return undefined;
+  const nodeName = pod.spec?.nodeName;
+  const node = nodeName === undefined ? undefined : nodeOf(nodeName);
+  return {
+    name,
+    uid,
+    version: resourceVersion ?? "",
+    pool,
+    slot,
+    revision,
+    createdAtMs: creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp),
+    node: nodeName,
+    zone: typeof node === "object" ? node.metadata.labels?.[zoneLabel] : undefined,
+    phase: node === "deleted" ? "gone" : phaseOf(pod),
+    ready: pod.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true,
+    terminating: deletionTimestamp !== undefined,
+    leaving: typeof node === "object" ? whyLeaving(node) : undefined,
+    grant: parseGrant(annotations?.[grantAnnotation]),
+    ...known,
+  };
+}
+
+const zoneLabel = "topology.kubernetes.io/zone";
+
+function phaseOf({ status }: Pod): ObservedPod["phase"] {
+  if (status?.phase === "Failed" || status?.phase === "Succeeded") return "gone";
+  const started = status?.containerStatuses?.some((one) => one.state?.running !== undefined || one.restartCount > 0) === true;
+  return started || status?.phase === "Running" ? "running" : "pending";
+}
+
+/** Taints by which a node says that it will go, or that nobody reaches it. Sources: kubernetes.io "Taints and Tolerations", cluster-autoscaler
+ *  (ToBeDeletedTaint), karpenter (v1 and v1beta1), GKE and AWS termination notices. */
+const leavingTaints: readonly string[] = [
+  "node.kubernetes.io/unreachable",
+  "node.kubernetes.io/not-ready",
+  "node.kubernetes.io/out-of-service",
+  "node.cloudprovider.kubernetes.io/shutdown",
+  "ToBeDeletedByClusterAutoscaler",
+  "karpenter.sh/disrupted",
+  "karpenter.sh/disruption",
+  "cloud.google.com/impending-node-termination",
+  "aws-node-termination-handler/spot-itn",
+  "aws-node-termination-handler/scheduled-maintenance",
+  "aws-node-termination-handler/asg-lifecycle-termination",
+];
+
+/** Why a node's pods have to leave it, in words; `undefined` when they need not. */
+export function whyLeaving({ metadata, spec }: Node): string | undefined {
+  const taint = spec?.taints?.find((one) => leavingTaints.includes(one.key));
+  if (taint !== undefined) return `node ${metadata.name} has the taint ${taint.key}`;
+  return spec?.unschedulable === true ? `node ${metadata.name} is unschedulable` : undefined;
+}
+
+/** What keeps a pod from running, for a person: "demo-default-0-1a2b3c4d: ErrImagePull (…)". `undefined`: nothing the pod tells of. */
+export function podFault({ metadata, status }: Pod): string | undefined {
+  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  for (const { name, state, lastState } of statuses) {
+    const reason = state?.waiting?.reason;
+    if (reason === undefined || startingReasons.includes(reason)) continue;
+    const ended = lastState?.terminated;
+    const told = state?.waiting?.message ?? (ended === undefined ? undefined : `exit code ${ended.exitCode} ${ended.reason ?? ""}`.trim());
+    return `${metadata.name}: container ${name} ${reason}${told === undefined ? "" : ` (${told})`}`;
+  }
+  const scheduled = status?.conditions?.find((one) => one.type === "PodScheduled");
+  if (scheduled?.status === "False")
+    return `${metadata.name}: ${scheduled.reason ?? "Unschedulable"} (${scheduled.message ?? "no node fits"})`;
+  if (status?.phase === "Failed") return `${metadata.name}: ${status.reason ?? "Failed"} (${status.message ?? "its containers ended"})`;
+  return undefined;
+}
+
+const startingReasons: readonly string[] = ["ContainerCreating", "PodInitializing"];

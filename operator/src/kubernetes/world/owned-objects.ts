@@ -1,0 +1,128 @@
+import type { ApiResult, KubernetesApi, KubernetesObject, ReadCache, Resource } from "../api/types.js";
+
+/** One kind of owned object: where it is served and what is known of it. */
+export interface OwnedKind {
+  readonly resource: Resource;
+  readonly cache: ReadCache<KubernetesObject>;
+}
+
+export interface OwnedObjectsParts {
+  readonly api: KubernetesApi;
+  /** By kind ("Service", "ConfigMap", …). */
+  readonly kinds: ReadonlyMap<string, OwnedKind>;
+  /** Somebody changed or deleted it, and it was put back. */
+  readonly onRestored: (object: KubernetesObject, what: "changed" | "deleted") => void;
+}
+
+/** What was applied, and how the server wrote it down: with its defaults and its spelling of quantities. */
+interface AppliedObject {
+  readonly wanted: string;
+  readonly uid: string;
+  resourceVersion: string;
+  /** The paths of the wanted object, as the server answered them. */
+  readonly written: string;
+}
+
+export type EnsureOutcome =
+  | { readonly kind: "ensured" }
+  | { readonly kind: "refused"; readonly message: string }
+  /** Try again soon. */
+  | { readonly kind: "not_done"; readonly message: string };
+
+/** Keeps the objects of one fleet as they should be: applied once (server-side apply), and again only when what is wanted changes or when
+ *  somebody changed one of *our* fields. What the server adds to an object (defaults, status, other managers' fields) is no change of ours:
+ *  an object is compared with what the server answered to our last apply, at the paths that we set. */
+export class OwnedObjects {
+  readonly #parts: OwnedObjectsParts;
+  readonly #applied = new Map<string, AppliedObject>();
+
+  constructor(parts: OwnedObjectsParts) {
+    this.#parts = parts;
+  }
+
+  async ensure(object: KubernetesObject): Promise<EnsureOutcome> {
+    const kind = this.#kindOf(object);
+    const id = idOf(object);
+    const live = kind.cache.get(keyOf(object));
+    // A fixed one is made once: a newer operator that would write it differently lets it be.
+    if (live !== undefined && isFixed(object)) return { kind: "ensured" };
+    const wanted = JSON.stringify(object);
+    const applied = this.#applied.get(id);
+    const isKnown = applied?.wanted === wanted;
+    if (live !== undefined && isKnown && !hasDrifted(object, live, applied)) {
+      applied.resourceVersion = live.metadata.resourceVersion ?? "";
+      return { kind: "ensured" };
+    }
+    const result = await this.#parts.api.apply(kind.resource, object);
+    if (result.kind !== "ok") return outcomeOf(result);
+    kind.cache.overlay(result.object);
+    this.#remember(id, wanted, object, result.object);
+    if (isKnown) this.#parts.onRestored(result.object, live === undefined ? "deleted" : "changed");
+    return { kind: "ensured" };
+  }
+
+  /** Deletes one that is not wanted any more. */
+  async remove(object: KubernetesObject): Promise<EnsureOutcome> {
+    const kind = this.#kindOf(object);
+    const { uid } = object.metadata;
+    const result = await this.#parts.api.delete(kind.resource, keyOf(object), {
+      ...(uid === undefined ? {} : { uid }),
+      propagation: "Background",
+    });
+    this.#applied.delete(idOf(object));
+    if (result.kind === "ok" && uid !== undefined) kind.cache.overlayDeleted(keyOf(object), uid);
+    return result.kind === "notFound" || result.kind === "conflict" ? { kind: "ensured" } : outcomeOf(result);
+  }
+
+  #remember(id: string, wanted: string, object: KubernetesObject, written: KubernetesObject): void {
+    const { uid = "", resourceVersion = "" } = written.metadata;
+    this.#applied.set(id, { wanted, uid, resourceVersion, written: JSON.stringify(atPathsOf(object, written)) });
+  }
+
+  #kindOf({ kind, metadata }: KubernetesObject): OwnedKind {
+    const known = this.#parts.kinds.get(kind);
+    if (known === undefined) throw new Error(`${kind} ${metadata.name} is of a kind that is not owned`);
+    return known;
+  }
+}
+
+function hasDrifted(object: KubernetesObject, live: KubernetesObject, applied: AppliedObject): boolean {
+  const { uid, resourceVersion } = live.metadata;
+  if (uid === applied.uid && resourceVersion === applied.resourceVersion) return false;
+  return JSON.stringify(atPathsOf(object, live)) !== applied.written;
+}
+
+/** ConfigMaps and Secrets marked so, and stored templates, which the API keeps from changing. */
+function isFixed(object: KubernetesObject): boolean {
+  return object.kind === "ControllerRevision" || ("immutable" in object && object.immutable === true);
+}
+
+/** What `live` has at the paths that `wanted` sets. A list counts as a whole: one more port is a change. */
+export function atPathsOf(wanted: unknown, live: unknown): unknown {
+  if (Array.isArray(wanted)) {
+    if (!Array.isArray(live)) return null;
+    return live.map((item, index) => (index < wanted.length ? atPathsOf(wanted[index], item) : item));
+  }
+  if (typeof wanted !== "object" || wanted === null) return live ?? null;
+  const there = typeof live === "object" && live !== null ? (live as Readonly<Record<string, unknown>>) : {};
+  return Object.fromEntries(Object.entries(wanted).map(([name, field]) => [name, atPathsOf(field, there[name])]));
+}
+
+function idOf({ kind, metadata }: KubernetesObject): string {
+  return `${kind}/${metadata.namespace ?? ""}/${metadata.name}`;
+}
+
+function keyOf({ metadata }: KubernetesObject): { readonly namespace: string; readonly name: string } {
+  return { namespace: metadata.namespace ?? "", name: metadata.name };
+}
+
+function outcomeOf(result: ApiResult<unknown>): EnsureOutcome {
+  switch (result.kind) {
+    case "ok":
+      return { kind: "ensured" };
+    case "refused":
+      return { kind: "refused", message: result.message };
+    default:
+      return { kind: "not_done", message: "message" in result ? result.message : result.kind };
+  }
+}
