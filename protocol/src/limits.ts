@@ -252,6 +252,93 @@ export const limits = {
   createBackOffFirstMs: 1_000,
   createBackOffMs: 300_000,
 
+  // operator in a cluster
+  /** A gateway that has sent no status for this long does not report: three periods of its own. */
+  statusSilenceMs: 15_000,
+  statusRetryMs: 250,
+  statusRetryMaxMs: 5_000,
+  drainCallMs: 2_000,
+  /** Pods of one fleet that are written to or called at the same time. */
+  podWritesAtOnce: 8,
+  /** A fleet that changes is planned again after the first, one that is settled after the second, and after a change of its gateways' loads
+   *  no sooner than after the third. */
+  planMovingMs: 1_000,
+  planSettledMs: 5_000,
+  planChangedMs: 250,
+  /** Numbers of a status that nothing depends on (connections) are written this often. */
+  statusWriteMs: 10_000,
+  /** Creating a pod that was refused (a quota, a webhook) is tried again after the first, doubled each time, at most after the second. */
+  createRefusedMs: 1_000,
+  createRefusedMaxMs: 60_000,
+  fleetsAtOnce: 8,
+  conditionMessageCharactersMax: 2_000,
+  planSentenceCharactersMax: 1_000,
+
+  // operator: an API server
+  /** A request and its answer: under leaseDuration - renewDeadline (15 s - 10 s), so that a write of a leader that lost its lease is over
+   *  before the next leader starts. */
+  kubernetesRequestMs: 5_000,
+  /** One page of a list, and until a watch begins: reading is not bound to the lease, and a page of pods is long. */
+  kubernetesListMs: 30_000,
+  kubernetesConnectMs: 3_000,
+  /** Connections for requests; more wait for one. 16 at 10 ms a request carry 1,600/s. */
+  kubernetesConnectionsMax: 16,
+  /** Each watch has a connection of its own. */
+  kubernetesWatchesMax: 64,
+  /** Idle connections are closed before the API server does it (90 s), or a balancer before it. */
+  kubernetesKeepAliveMs: 30_000,
+  kubernetesBodyBytesMax: 64 * 1024 * 1024,
+  /** One event of a watch: etcd takes objects up to 1.5 MiB, JSON is longer. */
+  kubernetesEventBytesMax: 8 * 1024 * 1024,
+  /** Of a server's message that is told on, in characters. */
+  kubernetesMessageMax: 2_000,
+  kubernetesRetryAfterMaxMs: 300_000,
+  /** Tokens, certificates and keys are read again this often, and at once after a 401, but not more often than the second. */
+  kubernetesCredentialsMs: 30_000,
+  kubernetesCredentialsMinMs: 1_000,
+  kubernetesListPage: 500,
+  /** The server ends a watch after a time between these two, so that not all end together. */
+  kubernetesWatchSecondsMin: 300,
+  kubernetesWatchSecondsMax: 600,
+  /** A watch is taken for dead after this much silence (bookmarks come about every 60 s), or this long after its own end. */
+  kubernetesWatchSilenceMs: 150_000,
+  kubernetesWatchSlackMs: 30_000,
+  /** A watch that ended sooner is followed by a pause. */
+  kubernetesWatchShortMs: 1_000,
+  /** Between two attempts at a list or a watch, doubling from the first to the second, each d uniform in [d/2, d]. */
+  kubernetesRetryMinMs: 500,
+  kubernetesRetryMaxMs: 15_000,
+  /** Failures of watches in a row, without a new event, after which everything is listed again: broken lines, and anything. */
+  kubernetesMalformedMax: 3,
+  kubernetesWatchFailuresMax: 8,
+  /** Uids of deleted objects that a cache remembers until its next list, against repeated events. */
+  kubernetesDeletedRemembered: 10_000,
+
+  // operator: work queue
+  workQueueBackOffMinMs: 5,
+  workQueueBackOffMaxMs: 60_000,
+
+  // operator: leader election, as client-go
+  leaderLeaseMs: 15_000,
+  leaderRenewDeadlineMs: 10_000,
+  leaderRetryMs: 2_000,
+  /** A candidate's pause is up to this much longer, so that candidates do not meet. */
+  leaderJitterShare: 0.2,
+  /** A missing Lease is created after this many retry periods: a living leader whose Lease was deleted makes it again first. */
+  leaderMissingPeriods: 2,
+
+  // operator: events
+  /** The same event within this time is one with a higher count. */
+  eventSeriesMs: 6 * 60_000,
+  eventSeriesMax: 4_096,
+  /** Writes about one object, as client-go's spam filter. */
+  eventBurst: 25,
+  eventRefillMs: 5 * 60_000,
+  eventQueueMax: 1_000,
+  /** Of `note`: the API refuses more. */
+  eventNoteBytesMax: 1_024,
+  eventStopMs: 2_000,
+
   // client schedule
   reconnectDelaysMs: [0, 1_000, 2_000, 5_000, 10_000, 30_000],
 } as const;

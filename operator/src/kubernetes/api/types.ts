@@ -53,7 +53,8 @@ export interface ObjectKey {
 /** What became of a request. Only "unavailable" is worth trying again as it is. */
 export type ApiResult<T> =
   | { readonly kind: "ok"; readonly object: T }
-  | { readonly kind: "notFound" }
+  /** The object, or its namespace, or its kind (a missing CRD): the message says which. */
+  | { readonly kind: "notFound"; readonly message?: string }
   /** Create only: an object of that name is there. */
   | { readonly kind: "exists" }
   /** 409: uid or resourceVersion is not (or no more) what the write expected, or another field manager owns the field. */
@@ -62,8 +63,8 @@ export type ApiResult<T> =
   | { readonly kind: "expired"; readonly message: string }
   /** 400, 401, 403 (RBAC, quota, a webhook), 405, 413, 422, …: the same request is refused again until somebody changes something. */
   | { readonly kind: "refused"; readonly status: number; readonly reason: string; readonly message: string }
-  /** 429, 5xx, a timeout, a broken connection. A write may or may not have been done. */
-  | { readonly kind: "unavailable"; readonly message: string; readonly retryAfterMs?: number };
+  /** 429, 5xx, a timeout, a broken connection. A write may or may not have been done. `malformed`: an answer that is none of an API server's. */
+  | { readonly kind: "unavailable"; readonly message: string; readonly retryAfterMs?: number; readonly malformed?: true };
 
 export interface ObjectList<T> {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
@@ -97,6 +98,8 @@ export interface WatchOptions {
   readonly resourceVersion: string;
   readonly timeoutSeconds: number;
   readonly signal: AbortSignal;
+  /** Without a byte for so long the connection is taken for dead; default `limits.kubernetesWatchSilenceMs`. */
+  readonly silenceMs?: number;
 }
 
 export type WatchEvent<T> =
@@ -128,10 +131,11 @@ export interface KubernetesApi {
   delete(
     resource: Resource,
     key: ObjectKey,
-    options?: CallOptions & WritePreconditions & { readonly gracePeriodSeconds?: number; readonly propagation?: "Background" | "Foreground" },
+    options?: CallOptions &
+      WritePreconditions & { readonly gracePeriodSeconds?: number; readonly propagation?: "Background" | "Foreground" },
   ): Promise<ApiResult<unknown>>;
   /** One watch request: hands its events on until it ends (the server closed it, the signal, a broken connection) and says how it ended. A
-   *  line that is no event ends it with "unavailable". */
+   *  line that is no event ends it with "unavailable", an event of type ERROR with what its Status says. */
   watch<T extends KubernetesObject>(
     resource: Resource<T>,
     options: WatchOptions,
