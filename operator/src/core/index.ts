@@ -3,6 +3,7 @@ export * from "./fleet-spec.js";
 export * from "./grant-annotation.js";
 export * from "./plan.js";
 export * from "./pod-name.js";
+export * from "./reconnect-window.js";
 export { isPastDeadline } from "./removal.js";
 export * from "./revision.js";
 export * from "./settings.js";

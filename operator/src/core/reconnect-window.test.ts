@@ -1,0 +1,36 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { emptyReconnectWindow, lookAtReconnects, reconnectsIn } from "./reconnect-window.js";
+
+const pod = (uid: string, attempted: number, failed: number) => ({ uid, attempted, failed });
+
+test("what was added since the last look counts, for a while", () => {
+  let window = lookAtReconnects(emptyReconnectWindow, [pod("a", 10, 1)], 0, 1_000);
+  expect(reconnectsIn(window)).toEqual({ attempted: 10, failed: 1 });
+  window = lookAtReconnects(window, [pod("a", 15, 1), pod("b", 4, 4)], 500, 1_000);
+  expect(reconnectsIn(window)).toEqual({ attempted: 19, failed: 5 });
+  window = lookAtReconnects(window, [pod("a", 15, 1), pod("b", 4, 4)], 1_000, 1_000);
+  expect(reconnectsIn(window)).toEqual({ attempted: 9, failed: 4 });
+  expect(reconnectsIn(lookAtReconnects(window, [], 2_000, 1_000))).toBeUndefined();
+});
+
+test("a gateway that started again counts from nothing", () => {
+  const window = lookAtReconnects(emptyReconnectWindow, [pod("a", 10, 1)], 0, 10_000);
+  expect(reconnectsIn(lookAtReconnects(window, [pod("a", 3, 2)], 1, 10_000))).toEqual({ attempted: 13, failed: 3 });
+});
+
+test("however often one looks, each reconnect counts once", () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(50), fc.nat(50)), { maxLength: 30 }), (steps) => {
+      let window = emptyReconnectWindow;
+      const total = { attempted: 0, failed: 0 };
+      for (const [attempted, failed] of steps) {
+        total.attempted += attempted;
+        total.failed += failed;
+        window = lookAtReconnects(window, [pod("a", total.attempted, total.failed)], 0, 1);
+        window = lookAtReconnects(window, [pod("a", total.attempted, total.failed)], 0, 1);
+      }
+      expect(reconnectsIn(window) ?? { attempted: 0, failed: 0 }).toEqual(total);
+    }),
+  );
+});
