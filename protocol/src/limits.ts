@@ -248,9 +248,17 @@ export const limits = {
   /** Voluntary moves wait no longer than this for clients of a pod that died. */
   forcedPauseMs: 120_000,
   podNamesTold: 10,
+  /** Reconnects of the last minutes are what a rollout pauses itself by. */
+  reconnectWindowMs: 300_000,
   /** Pods that end before they are ready are tried again after the first, doubled each time, at most after the second. */
   createBackOffFirstMs: 1_000,
   createBackOffMs: 300_000,
+
+  // routers of a cluster
+  /** One router more for each such backlog: about what one works off in a second, ten times as much as at rest. */
+  routerLagRecords: 10_000,
+  routerStabilizationMs: 300_000,
+  routerLagPeriodMs: 15_000,
 
   // operator in a cluster
   /** A gateway that has sent no status for this long does not report: three periods of its own. */

@@ -6,6 +6,7 @@ export * from "./pod-name.js";
 export * from "./reconnect-window.js";
 export { isPastDeadline } from "./removal.js";
 export * from "./revision.js";
+export * from "./router-scale.js";
 export * from "./settings.js";
 export { describeNext } from "./status.js";
 export { describeStep } from "./steps.js";
