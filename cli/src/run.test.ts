@@ -95,3 +95,32 @@ describe("validate", () => {
     expect(await cli("validate", "-f", "/nowhere.yaml")).toMatchObject({ code: 2, error: expect.stringContaining("cannot be read") });
   });
 });
+
+describe("local", () => {
+  test.each<readonly [string, string, RegExp]>([
+    [
+      "a store that is not in memory",
+      "{ store: { kind: Redis, url: 'redis://r:6379' } }",
+      /spec\.store\.kind: "Redis" .*Memory, or no store/,
+    ],
+    [
+      "Kafka beside a store that may lose what is committed",
+      "{ router: { kafka: { brokers: ['k:9092'] } } }",
+      /spec\.store\.allowVolatile: missing, expected true beside router\.kafka/,
+    ],
+    ["a manifest that the API server refuses", "{ dryRun: maybe }", /spec\.dryRun: "maybe"/],
+  ])("%s is told, and nothing is started", async (_, spec, expected) => {
+    const { code, out, error } = await cli("local", "-f", manifestFile(`${head}spec: ${spec}`));
+    expect([code, out]).toEqual([2, ""]);
+    expect(error).toMatch(expected);
+  });
+
+  test("an empty secret and a secret file that is not there end with 2", async () => {
+    const file = manifestFile(`${head}spec: {}`);
+    expect(await cli("local", "-f", file, "--jwt-secret", "")).toMatchObject({ code: 2, error: expect.stringContaining("--jwt-secret:") });
+    expect(await cli("local", "-f", file, "--jwt-secret-file", "/nowhere")).toMatchObject({
+      code: 2,
+      error: expect.stringContaining("--jwt-secret-file: /nowhere"),
+    });
+  });
+});

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { ExitCode, Io } from "../io.js";
+import { localFaults } from "../local/configurations.js";
 import { describeLive } from "../local/live-line.js";
 import { LocalFleet } from "../local/local-fleet.js";
 import { describeUnusable, readManifest } from "../local/manifest-file.js";
@@ -18,16 +19,18 @@ const liveLineMs = 1_000;
 
 /** Runs a fleet until a signal; then closes everything with 1001, without a drain. */
 export async function local(options: LocalOptions, io: Io): Promise<ExitCode> {
-  const manifest = readManifest(options.file);
-  if (manifest.kind !== "manifest") {
-    for (const line of describeUnusable(options.file, manifest)) io.error(`${line}\n`);
+  const read = readManifest(options.file);
+  const missing = read.kind === "manifest" ? localFaults(read.manifest) : [];
+  if (read.kind !== "manifest" || missing.length > 0) {
+    const unusable = read.kind === "manifest" ? { kind: "faults" as const, faults: missing } : read;
+    for (const line of describeUnusable(options.file, unusable)) io.error(`${line}\n`);
     return 2;
   }
   const secret = readSecret(options, io);
   if (secret === undefined) return 2;
   const fleet = new LocalFleet({
     manifestFile: options.file,
-    manifest: manifest.manifest,
+    manifest: read.manifest,
     jwtSecret: secret,
     ports: localPorts,
     report: (line) => io.error(`${line}\n`),
@@ -51,9 +54,14 @@ export async function local(options: LocalOptions, io: Io): Promise<ExitCode> {
 }
 
 function readSecret(options: LocalOptions, io: Io): string | undefined {
-  if (options.jwtSecretFile === undefined) return options.jwtSecret;
+  if (options.jwtSecretFile === undefined) {
+    if (options.jwtSecret === "") io.error('--jwt-secret: "" is not right, expected at least one character\n');
+    return options.jwtSecret === "" ? undefined : options.jwtSecret;
+  }
   try {
-    return readFileSync(options.jwtSecretFile, "utf8").trim();
+    const secret = readFileSync(options.jwtSecretFile, "utf8").trim();
+    if (secret === "") io.error(`--jwt-secret-file: ${options.jwtSecretFile} is not right, expected at least one character in it\n`);
+    return secret === "" ? undefined : secret;
   } catch (cause) {
     io.error(`--jwt-secret-file: ${options.jwtSecretFile} is not right, expected a readable file (${(cause as Error).message})\n`);
     return undefined;

@@ -1,6 +1,6 @@
 import { type GatewayConfig, gatewaySchema } from "@pushfleet/gateway";
 import type { Manifest } from "@pushfleet/operator";
-import { describeFault } from "@pushfleet/protocol";
+import { describeFault, type Fault } from "@pushfleet/protocol";
 import type { RegistryConfig } from "@pushfleet/registry";
 import { type RouterConfig, routerSchema } from "@pushfleet/router";
 import { type Configured, validateConfiguration } from "@pushfleet/service";
@@ -8,6 +8,27 @@ import { type Configured, validateConfiguration } from "@pushfleet/service";
 const loopback = "127.0.0.1";
 /** A token may live this long here, unless the manifest names another bound: nobody wants to paste one every five minutes. */
 const localMaxLifetimeSeconds = 3600;
+
+/** What a right manifest may ask for and a fleet on one machine cannot do: it is not started, rather than started as something else. */
+export function localFaults({ spec }: Manifest): readonly Fault[] {
+  const { store, router } = spec;
+  if (store !== undefined && store.kind !== "Memory")
+    return [{ path: "spec.store.kind", value: store.kind, expected: "Memory, or no store: local mode keeps notifications in memory" }];
+  if (router.kafka === undefined || store?.allowVolatile === true) return [];
+  const expected = "true beside router.kafka: what is committed and only in memory is lost with this process";
+  return [{ path: "spec.store.allowVolatile", value: store?.allowVolatile, expected }];
+}
+
+/** What is read once, when the fleet starts: an edit of it waits for the next start. By path, as JSON. */
+export function readAtStart({ namespace, spec }: Manifest): ReadonlyMap<string, string> {
+  const parts = {
+    "metadata.namespace": namespace,
+    "spec.router.kafka": spec.router.kafka,
+    "spec.registry": spec.registry,
+    "spec.store": spec.store,
+  };
+  return new Map(Object.entries(parts).map(([path, value]) => [path, JSON.stringify(value ?? null)]));
+}
 
 /** Redis when the manifest names it, this process's memory otherwise. */
 export function registryConfiguration({ name, namespace, spec }: Manifest): RegistryConfig {
@@ -18,7 +39,7 @@ export function registryConfiguration({ name, namespace, spec }: Manifest): Regi
 
 /** The manifest's words in those of router.yaml. */
 export function routerConfiguration(manifest: Manifest, httpPort: number): RouterConfig {
-  const kafka = manifest.spec.router?.kafka;
+  const { kafka } = manifest.spec.router;
   return expectRight(
     validateConfiguration(routerSchema, {
       http: { host: loopback, port: httpPort },
@@ -38,38 +59,38 @@ export function gatewayConfiguration(
   jwtSecret: string,
 ): GatewayConfig {
   const { gateway, pools, drain } = manifest.spec;
-  const pool = pools?.find((one) => one.name === pod.pool);
+  const pool = pools.find((one) => one.name === pod.pool);
   return expectRight(
     validateConfiguration(
       gatewaySchema,
       withoutUndefined({
         id: pod.name,
-        listen: { host: loopback, port: 0 },
+        listen: { host: loopback, port: 0, allowedOrigins: gateway.allowedOrigins },
         admin: { host: loopback, port: 0 },
         grpc: { host: loopback, port: 0 },
         workers: 1,
         auth: {
           hs256Secret: jwtSecret,
-          issuer: gateway?.auth?.issuer,
-          audience: gateway?.auth?.audience,
-          maxLifetimeSeconds: gateway?.auth?.maxLifetimeSeconds ?? localMaxLifetimeSeconds,
+          issuer: gateway.auth.issuer,
+          audience: gateway.auth.audience,
+          maxLifetimeSeconds: gateway.auth.maxLifetimeSeconds ?? localMaxLifetimeSeconds,
         },
         registry: registryConfiguration(manifest),
         router: { addresses: [] },
-        limits: { maxConnections: pool?.hardConnections, handshakesPerSecond: gateway?.limits?.handshakesPerSecond },
-        heartbeat: { intervalMs: seconds(gateway?.heartbeat?.intervalSeconds), timeoutMs: seconds(gateway?.heartbeat?.timeoutSeconds) },
+        limits: { maxConnections: pool?.hardConnections, handshakesPerSecond: gateway.limits.handshakesPerSecond },
+        heartbeat: { intervalMs: seconds(gateway.heartbeat.intervalSeconds), timeoutMs: seconds(gateway.heartbeat.timeoutSeconds) },
         drain: {
-          reconnectsPerSecond: drain?.reconnectsPerSecond,
-          deadlineMs: seconds(drain?.deadlineSeconds),
-          stragglerGraceMs: seconds(drain?.stragglerGraceSeconds),
+          reconnectsPerSecond: drain.reconnectsPerSecond,
+          deadlineMs: seconds(drain.deadlineSeconds),
+          stragglerGraceMs: seconds(drain.stragglerGraceSeconds),
         },
       }),
     ),
   );
 }
 
-function seconds(value: number | undefined): number | undefined {
-  return value === undefined ? undefined : value * 1000;
+function seconds(value: number): number {
+  return value * 1000;
 }
 
 /** The manifest was checked: a fault here is a bug in the mapping. */

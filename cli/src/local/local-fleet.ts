@@ -17,7 +17,7 @@ import {
 import { createRegistry, type Registry } from "@pushfleet/registry";
 import { createRouter, createStore, type Router } from "@pushfleet/router";
 import { createLogger, type Logger, systemClock } from "@pushfleet/service";
-import { gatewayConfiguration, registryConfiguration, routerConfiguration } from "./configurations.js";
+import { gatewayConfiguration, readAtStart, registryConfiguration, routerConfiguration } from "./configurations.js";
 import type { Live } from "./live-line.js";
 import { describeUnusable, readText } from "./manifest-file.js";
 
@@ -139,10 +139,13 @@ export class LocalFleet {
     }
     this.#manifest = read.manifest;
     this.#options.report(`${this.manifestFile} was applied`);
+    const started = readAtStart(this.#options.manifest);
+    for (const [path, value] of readAtStart(read.manifest))
+      if (started.get(path) !== value) this.#options.report(`${path}: is read at the start, restart pushfleet local for this change`);
   }
 
   async #serving(): Promise<void> {
-    const wanted = (this.#manifest.spec.pools ?? []).reduce((sum, pool) => sum + (pool.minReplicas ?? 1), 0);
+    const wanted = toFleetSpec(this.#manifest).pools.reduce((sum, pool) => sum + (pool.replicas ?? pool.minReplicas), 0);
     const giveUpMs = performance.now() + startTimeoutMs;
     while ((this.#status?.podsByState.Serving ?? 0) < wanted && !this.#manifest.spec.dryRun) {
       if (this.#stopping) return;

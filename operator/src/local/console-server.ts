@@ -24,7 +24,7 @@ export async function startConsoleServer(options: {
 }): Promise<ConsoleServer> {
   const server = createServer((request, response) => {
     answer(request, response, options.source).catch((cause: unknown) =>
-      json(response, 500, { error: { code: "failed", message: String(cause) } }),
+      json(response, 500, { error: { code: "failed", message: (cause as Error).message } }),
     );
   });
   await listen(server, options.host, options.port);
@@ -37,20 +37,30 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     return json(response, 403, { error: { code: "forbidden", message: `Host ${host} is not this machine's loopback` } });
   if (request.headers.origin !== undefined)
     return json(response, 403, { error: { code: "forbidden", message: "not for web pages of other origins" } });
-  const leaving = /^\/api\/gateways\/([a-z0-9-]+)\/leave$/.exec(request.url ?? "")?.[1];
-  if (leaving !== undefined && request.method === "POST") return leave(response, source, leaving);
-  if (request.method !== "GET") return json(response, 405, { error: { code: "method_not_allowed", message: "expected GET" } });
-  switch (request.url?.split("?")[0]) {
-    case "/api/fleet":
-      return json(response, 200, source.fleet());
-    case "/api/events":
-      return json(response, 200, { events: source.events() });
-    case "/metrics":
-      response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(await source.metrics());
-      return;
-    default:
-      return json(response, 404, { error: { code: "not_found", message: "expected /api/fleet, /api/events or /metrics" } });
+  const [path = ""] = (request.url ?? "").split("?");
+  const leaving = /^\/api\/gateways\/([^/]+)\/leave$/.exec(path)?.[1];
+  const reading = readers.get(path);
+  const allowed = leaving !== undefined ? "POST" : "GET, HEAD";
+  if (leaving === undefined && reading === undefined) return json(response, 404, { error: { code: "not_found", message: pathExpected } });
+  if (!allowed.split(", ").includes(request.method ?? "")) {
+    response.setHeader("allow", allowed);
+    return json(response, 405, { error: { code: "method_not_allowed", message: `${request.method} ${path}: expected ${allowed}` } });
   }
+  if (leaving !== undefined) return leave(response, source, leaving);
+  await reading?.(response, source);
+}
+
+const pathExpected = "expected GET /api/fleet, /api/events or /metrics, or POST /api/gateways/NAME/leave";
+
+const readers: ReadonlyMap<string, (response: ServerResponse, source: ConsoleSource) => void | Promise<void>> = new Map([
+  ["/api/fleet", (response: ServerResponse, source: ConsoleSource) => json(response, 200, source.fleet())],
+  ["/api/events", (response: ServerResponse, source: ConsoleSource) => json(response, 200, { events: source.events() })],
+  ["/metrics", writeMetrics],
+]);
+
+async function writeMetrics(response: ServerResponse, source: ConsoleSource): Promise<void> {
+  const text = await source.metrics();
+  response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(text);
 }
 
 function leave(response: ServerResponse, source: ConsoleSource, gateway: string): void {
