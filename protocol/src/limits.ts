@@ -255,7 +255,7 @@ export const limits = {
   createBackOffMs: 300_000,
 
   // routers of a cluster
-  /** One router more for each such backlog: about what one works off in a second, ten times as much as at rest. */
+  /** One router more for each such backlog. */
   routerLagRecords: 10_000,
   routerStabilizationMs: 300_000,
   routerLagPeriodMs: 15_000,
@@ -346,6 +346,56 @@ export const limits = {
   /** Of `note`: the API refuses more. */
   eventNoteBytesMax: 1_024,
   eventStopMs: 2_000,
+
+  // operator: pods it makes
+  /** As the schema of the API: gRPC ports 9101 to 9228. */
+  podWorkersMax: 128,
+  /** A pod that is deleted goes on serving for this long, until no balancer sends to it any more; then SIGTERM. */
+  preStopSeconds: 5,
+  /** Of a pod's grace period, after its drain: closing sockets, unregistering, exit. */
+  podStopSeconds: 15,
+  routerGraceSeconds: 30,
+  /** A gateway or router that does not answer its first probe for this long is started again: 60 probes, one each 2 s. */
+  startupProbesMax: 60,
+  startupProbeSeconds: 2,
+  /** A pod that answers no liveness probe for 6 x 10 s is started again, which closes its sockets: late rather than early. */
+  livenessProbesMax: 6,
+  livenessProbeSeconds: 10,
+  readinessProbeSeconds: 2,
+  probeTimeoutSeconds: 5,
+  temporaryFolderMiB: 64,
+  /** Of Deployments, and of revisions of a fleet. */
+  revisionHistory: 5,
+
+  // operator: HAProxy
+  /** Connections one client address can open to one address and port: ports 1,024 to 65,535. */
+  connectionsPerProxyServer: 64_512,
+  haproxyServersMin: 16,
+  /** Room over the pods a fleet may have with its surge, for those still draining. */
+  haproxyServersShare: 1.25,
+  haproxyOpenFilesMin: 65_536,
+  /** A stopping HAProxy keeps its connections for at most this long, then cuts them. */
+  haproxyStopSeconds: 1_800,
+  haproxyConnectSeconds: 5,
+  /** Until a client or a gateway has sent its first byte: a gateway cuts slow headers at 10 to 12 s. */
+  haproxyFirstByteSeconds: 60,
+  /** Above the longest heartbeat a spec may ask for (timeoutSeconds 900). */
+  haproxyTunnelSeconds: 1_800,
+  haproxyResolveHoldSeconds: 10,
+  /** Of a DNS answer over UDP: about 500 addresses. */
+  haproxyDnsBytes: 8_192,
+
+  // operator: certificates of a fleet
+  authorityLifetimeMs: 3 * 365 * 86_400_000,
+  leafLifetimeMs: 90 * 86_400_000,
+  /** A certificate is valid from this long before it is made: clocks of nodes differ. */
+  certificateBackdateMs: 3_600_000,
+  /** Of its life, after which a certificate is renewed. */
+  certificateRenewShare: 2 / 3,
+  /** After a Secret was written until every process has it: the kubelet's sync (up to about 2 min), the process's own look at the file, reserve. */
+  certificateSettleMs: 10 * 60_000,
+  /** RFC 7518 section 3.2. */
+  hs256KeyBytesMin: 32,
 
   // client schedule
   reconnectDelaysMs: [0, 1_000, 2_000, 5_000, 10_000, 30_000],

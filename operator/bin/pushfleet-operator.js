@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+// The compiled program is in dist/: this file is committed so that npm links it before anything is built.
+const main = await import("../dist/kubernetes/main.js").catch((cause) => {
+  if (cause?.code !== "ERR_MODULE_NOT_FOUND" || !String(cause.message).includes("dist/kubernetes/main.js")) throw cause;
+  process.stderr.write("pushfleet-operator is not built yet: run make build\n");
+  process.exit(1);
+});
+process.exit(await main.main(process.argv.slice(2)));

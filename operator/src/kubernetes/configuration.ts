@@ -1,0 +1,47 @@
+import { hostname } from "node:os";
+import type { Fault } from "@pushfleet/protocol";
+import { Port, type Refinement, Strict } from "@pushfleet/service";
+import { type Static, Type } from "@sinclair/typebox";
+
+const Name = (description: string, defaultName?: string) =>
+  Type.String({
+    pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    maxLength: 63,
+    expected: description,
+    ...(defaultName === undefined ? {} : { default: defaultName }),
+  });
+const Image = (image: string) => Type.String({ minLength: 1, maxLength: 512, default: image });
+
+/** operator.yaml. In a cluster only `images` need be given; the chart does. */
+export const operatorSchema = Strict({
+  /** A kubeconfig file. Absent: the pod's service account, or, outside of a cluster, what kubectl uses. */
+  kubeconfig: Type.Optional(Type.String({ minLength: 1 })),
+  /** Of this process among its replicas: the pod's name. */
+  id: Type.String({ minLength: 1, maxLength: 253, default: hostname() }),
+  /** Where the operator itself runs: its Lease, and the source that NetworkPolicies let in. */
+  namespace: Name("a namespace", "pushfleet-system"),
+  /** Namespaces whose fleets it runs. Empty: all. */
+  watchNamespaces: Type.Array(Name("a namespace"), { default: [], maxItems: 100 }),
+  lease: Strict({ name: Name("a name for the Lease", "pushfleet-operator") }, { default: {} }),
+  /** Its Deployment: when that is being deleted, the operator gives fleets free before it stops, so that none is left that nobody can delete. */
+  deployment: Type.Optional(Name("the name of the operator's Deployment")),
+  /** What this release runs where a PushGateway names no image. */
+  images: Strict(
+    {
+      gateway: Image("pushfleet/gateway:0.1.0"),
+      router: Image("pushfleet/router:0.1.0"),
+      haproxy: Image("haproxy:3.0"),
+    },
+    { default: {} },
+  ),
+  admin: Strict({ host: Type.String({ minLength: 1, default: "127.0.0.1" }), port: Port({ default: 9093 }) }, { default: {} }),
+});
+
+export type OperatorConfig = Static<typeof operatorSchema>;
+
+export const operatorRefinements: readonly Refinement<OperatorConfig>[] = [{ path: "watchNamespaces", faults: namespaceFaults }];
+
+function namespaceFaults({ watchNamespaces }: OperatorConfig): readonly Fault[] {
+  const twice = watchNamespaces.find((name, index) => watchNamespaces.indexOf(name) !== index);
+  return twice === undefined ? [] : [{ path: "watchNamespaces", value: twice, expected: "each namespace once" }];
+}
