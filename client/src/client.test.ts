@@ -211,6 +211,34 @@ describe("a client", () => {
     await server.receives(0, { type: "sync" });
   });
 
+  test("tells a read mark of what it handed on, once, whichever way it comes", async () => {
+    const told: string[] = [];
+    start({
+      onNotification: (n) => told.push(`${n.notificationId}${n.read ? " read" : ""}`),
+      onMarkRead: (ids) => told.push(`mark ${ids.join()}`),
+    });
+    const live = (n: number) => ({ type: "notification", ...notification(n) });
+    const mark = (...ids: string[]) => ({ type: "mark_read", notification_ids: ids, cursor: "c9" });
+    const read = (n: number) => ({ ...notification(n), read: true });
+    await server.send(0, hello(1), live(1), live(2), live(3), live(4), mark("n5", "n4"));
+    await server.receives(0, { type: "sync" });
+    const page = { type: "sync_batch", notifications: [read(1), read(6)], reads: ["n2", "n6", "n7"], has_more: false, cursor: "c7" };
+    await server.send(0, page, page, mark("n1", "n2", "n3"), live(5), live(7), live(8));
+    await vi.waitFor(() => expect(told).toContain("n8"));
+    expect(told).toEqual(["n1", "n2", "n3", "n4", "mark n4", "n6 read", "mark n1,n2", "mark n3", "n5 read", "n7 read", "n8"]);
+  });
+
+  test("is not told of a read mark that it made itself", async () => {
+    const marks: string[] = [];
+    const it = start({ onMarkRead: (ids) => marks.push(...ids) });
+    await server.send(0, hello(1), { type: "notification", ...notification(1) }, { type: "notification", ...notification(2) });
+    await vi.waitFor(() => expect(received).toEqual(["n1", "n2"]));
+    expect(it.ack(["n1"])).toBe(true);
+    expect(it.ack(["n2"], "received")).toBe(true);
+    await server.send(0, { ...batch("c3"), reads: ["n1", "n2"] });
+    await vi.waitFor(() => expect(marks).toEqual(["n2"]));
+  });
+
   test("sends a fresh token when told that its own expires, and acks and events when it is live", async () => {
     const it = start({ token: async () => "fresh" });
     expect(it.ack(["n1"])).toBe(false);

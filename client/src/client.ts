@@ -73,7 +73,9 @@ class PushClient implements Client {
   }
 
   ack(notificationIds: readonly string[], state: "read" | "received" = "read"): boolean {
-    return this.#send({ type: "ack", notification_ids: notificationIds, state });
+    const sent = this.#send({ type: "ack", notification_ids: notificationIds, state });
+    if (sent && state === "read") this.#seen.markRead(notificationIds); // the next sync names them too: the application knows
+    return sent;
   }
 
   event(name: string, data: unknown): boolean {
@@ -131,7 +133,7 @@ class PushClient implements Client {
       case "hello":
         return this.#hello(link, frame.server, frame.registered);
       case "notification":
-        this.#notification(frame);
+        this.#markRead(this.#notification(frame));
         return this.#move(() => this.#position.live(frame.cursor, link.synced && !link.syncing));
       case "mark_read":
         this.#markRead(frame.notification_ids);
@@ -174,8 +176,7 @@ class PushClient implements Client {
   }
 
   #page(link: Link, frame: SyncBatchFrame): void {
-    for (const notification of frame.notifications) this.#notification(notification);
-    this.#markRead(frame.reads);
+    this.#markRead([...frame.notifications.flatMap((notification) => this.#notification(notification)), ...frame.reads]);
     let then: "go_on" | "done" | "sync_again" = "done";
     this.#move(() => {
       then = this.#position.page(frame.cursor, frame.has_more);
@@ -242,16 +243,18 @@ class PushClient implements Client {
     }
   }
 
-  #notification(frame: Omit<NotificationFrame, "type">): void {
-    const arrived = this.#seen.arrive(frame.notification_id);
-    if (arrived.kind === "seen") return;
+  /** Hands on what is new. Returns the read marks that the frame carries for what was handed on before. */
+  #notification(frame: Omit<NotificationFrame, "type">): readonly string[] {
+    const arrived = this.#seen.arrive(frame.notification_id, frame.read === true);
+    if (arrived.kind === "seen") return frame.read === true ? [frame.notification_id] : [];
     this.#options.onNotification?.({
       notificationId: frame.notification_id,
       cursor: frame.cursor,
       data: frame.data,
       createdAtMs: frame.created_at,
-      read: arrived.read || frame.read === true,
+      read: arrived.read,
     });
+    return [];
   }
 
   #markRead(notificationIds: readonly string[]): void {

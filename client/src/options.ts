@@ -49,7 +49,7 @@ export interface ConnectOptions {
   readonly clock?: ClientClock | undefined;
   /** Each notification once. */
   readonly onNotification?: ((notification: ReceivedNotification) => void) | undefined;
-  /** Ids handed on before that another device read. */
+  /** Ids handed on before that another device read: each once, whether the server says so in `mark_read` or in a sync. */
   readonly onMarkRead?: ((notificationIds: readonly string[]) => void) | undefined;
   readonly onState?: ((state: ClientState) => void) | undefined;
   /** After the saved cursor moved: keep it where the next start finds it. */

@@ -38,10 +38,10 @@ test("a gap during a sync is owed when the sync ends, or when its connection doe
 test("each notification is new once, and knows of a read mark that came before it", () => {
   const seen = new Seen();
   expect(seen.markRead(["n1"])).toEqual([]);
-  expect(seen.arrive("n1")).toEqual({ kind: "new", read: true });
-  expect(seen.arrive("n1")).toEqual({ kind: "seen" });
-  expect(seen.arrive("n2")).toEqual({ kind: "new", read: false });
-  expect(seen.markRead(["n1", "n2", "n3"])).toEqual(["n1", "n2"]);
+  expect(seen.arrive("n1", false)).toEqual({ kind: "new", read: true });
+  expect(seen.arrive("n1", false)).toEqual({ kind: "seen" });
+  expect(seen.arrive("n2", false)).toEqual({ kind: "new", read: false });
+  expect(seen.markRead(["n1", "n2", "n3"])).toEqual(["n2"]);
 });
 
 test("what is remembered is bounded, the oldest goes first", () => {
@@ -50,7 +50,7 @@ test("what is remembered is bounded, the oldest goes first", () => {
       const seen = new Seen(10);
       const recent: number[] = [];
       for (const id of ids) {
-        expect(seen.arrive(`n${id}`).kind).toBe(recent.includes(id) ? "seen" : "new");
+        expect(seen.arrive(`n${id}`, false).kind).toBe(recent.includes(id) ? "seen" : "new");
         if (!recent.includes(id)) recent.push(id);
         if (recent.length > 10) recent.shift();
       }
