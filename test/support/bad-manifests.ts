@@ -1,0 +1,180 @@
+import { type BadManifest, type Given, type GoodManifest, joinRows, type ManifestRows, rowMaker } from "./manifest-rows.js";
+import { specBounds } from "./spec-bounds.js";
+import { wholeManifest } from "./whole-manifest.js";
+import { writtenManifests } from "./written-manifests.js";
+
+export type { BadManifest, GoodManifest } from "./manifest-rows.js";
+
+const emptyManifest = { apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", metadata: { name: "demo" }, spec: {} };
+const { bad, good } = rowMaker(emptyManifest);
+
+/** A manifest that breaks the CEL rule of `at`, seen at `path` with `message`, a part of the rule's message. */
+function rule(at: string, path: string, message: string, values: Given): ManifestRows {
+  const [[first, value] = ["", undefined], ...others] = Object.entries(values);
+  return bad(first, value, { keyword: "rule", bound: message, server: message, at, serverPath: path }, Object.fromEntries(others));
+}
+
+const gateway = "spec.gateway";
+const auth = `${gateway}.auth`;
+const oneSource = "auth has two key sources: keep hs256SecretRef";
+const noPublicHs256 = "HS256 with a public key set would let anyone";
+const secretIsHs256 = "hs256SecretRef verifies HS256 only";
+const portsKeptClear = "extraPorts may not hold 8080 (the first client port) nor 9091 to 9228";
+const secretRef = { name: "jwt", key: "key" };
+const jwksUrl = "https://issuer.example/jwks";
+
+const gatewayRules = joinRows(
+  ...[[8080], [9091], [9228], [8081, 9100]].map((extraPorts) =>
+    rule(gateway, `${gateway}.extraPorts`, portsKeptClear, { [`${gateway}.extraPorts`]: extraPorts }),
+  ),
+  good(`${gateway}.extraPorts`, [8079, 8081, 9090, 9229]),
+  rule(auth, auth, oneSource, { [auth]: { hs256SecretRef: secretRef, jwksUrl } }),
+  rule(auth, `${auth}.algorithms`, noPublicHs256, { [auth]: { jwksUrl, algorithms: ["RS256", "HS256"] } }),
+  rule(auth, `${auth}.algorithms`, secretIsHs256, { [auth]: { hs256SecretRef: secretRef, algorithms: ["HS256", "RS256"] } }),
+  good(auth, { hs256SecretRef: secretRef, algorithms: ["HS256"] }),
+  good(auth, { hs256SecretRef: secretRef }),
+  good(auth, { jwksUrl, algorithms: ["ES256", "EdDSA"] }),
+  good(auth, { algorithms: ["HS256", "RS256"] }),
+  ...[30, 29].map((timeoutSeconds) =>
+    rule(
+      `${gateway}.heartbeat`,
+      `${gateway}.heartbeat.timeoutSeconds`,
+      "heartbeat.timeoutSeconds must be above heartbeat.intervalSeconds",
+      {
+        [`${gateway}.heartbeat`]: { intervalSeconds: 30, timeoutSeconds },
+      },
+    ),
+  ),
+  rule(`${gateway}.heartbeat`, `${gateway}.heartbeat.timeoutSeconds`, "heartbeat.timeoutSeconds must be above heartbeat.intervalSeconds", {
+    [`${gateway}.heartbeat`]: { intervalSeconds: 90 },
+  }),
+  good(`${gateway}.heartbeat`, { intervalSeconds: 89 }),
+);
+
+const [replicasOrder, connectionsOrder, openFiles] = [
+  "minReplicas must be at most maxReplicas: raise maxReplicas or lower minReplicas",
+  "softConnections (what the autoscaler aims at) must be at most hardConnections",
+  "tuning.nofile must be at least hardConnections + 1,024",
+];
+const secondPool = (fields: object): Given => ({ "spec.pools": [{ name: "first" }, { name: "second", ...fields }] });
+const sysctls = "spec.pools[0].tuning.sysctls";
+const sysctlNames = "a sysctl name is written with dots, starts with net. or fs.";
+
+const poolRules = joinRows(
+  rule("spec.pools[0]", "spec.pools[1].minReplicas", replicasOrder, secondPool({ minReplicas: 11 })),
+  rule("spec.pools[0]", "spec.pools[1].minReplicas", replicasOrder, secondPool({ maxReplicas: 2 })),
+  rule("spec.pools[0]", "spec.pools[1].softConnections", connectionsOrder, secondPool({ softConnections: 650_001 })),
+  rule("spec.pools[0]", "spec.pools[1].softConnections", connectionsOrder, secondPool({ hardConnections: 1000 })),
+  rule("spec.pools[0]", "spec.pools[1].tuning.nofile", openFiles, secondPool({ hardConnections: 998_977 })),
+  rule("spec.pools[0]", "spec.pools[1].tuning.nofile", openFiles, secondPool({ tuning: { nofile: 651_023 } })),
+  good("spec.pools[0]", { name: "edges", minReplicas: 10, softConnections: 650_000, tuning: { nofile: 651_024 } }),
+  good("spec.pools[0]", { name: "edges", softConnections: 998_976, hardConnections: 998_976 }),
+  ...["kernel.pid_max", "net", "net/core/somaxconn", "net.core.Somaxconn", `net.${"a".repeat(125)}`].map((name) =>
+    rule(sysctls, sysctls, sysctlNames, { "spec.pools[0]": { name: "default", tuning: { sysctls: { [name]: "1" } } } }),
+  ),
+  good("spec.pools[0]", { name: "default", tuning: { sysctls: { "fs.nr_open": "1", [`net.${"a".repeat(124)}`]: "-1\t2 3" } } }),
+);
+
+const memoryRouters = "store.kind Memory lives inside one router: set router.minReplicas and router.maxReplicas to 1";
+const memoryKafka = "store.kind Memory loses notifications whose Kafka offsets are already committed";
+const oneRouter = { minReplicas: 1, maxReplicas: 1 };
+const kafka = { brokers: ["kafka:9092"] };
+
+const fleetRules = joinRows(
+  rule("spec", "spec.replicas", "autoscaling.mode External takes its target from spec.replicas", {
+    "spec.autoscaling": { mode: "External" },
+  }),
+  good("spec", { autoscaling: { mode: "External" }, replicas: 1 }),
+  rule("spec", "spec.router.maxReplicas", memoryRouters, { "spec.store": { kind: "Memory" } }),
+  rule("spec", "spec.router.maxReplicas", memoryRouters, {
+    "spec.store": { kind: "Memory" },
+    "spec.router": { minReplicas: 1, maxReplicas: 2 },
+  }),
+  rule("spec", "spec.store.allowVolatile", memoryKafka, { "spec.store": { kind: "Memory" }, "spec.router": { ...oneRouter, kafka } }),
+  good("spec", { store: { kind: "Memory" }, router: oneRouter }),
+  good("spec", { store: { kind: "Memory", allowVolatile: true }, router: { ...oneRouter, kafka } }),
+  rule("spec.router", "spec.router.minReplicas", "router.minReplicas must be at most router.maxReplicas", {
+    "spec.router": { minReplicas: 21 },
+  }),
+  rule("spec.router", "spec.router.minReplicas", "router.minReplicas must be at most router.maxReplicas", {
+    "spec.router": { maxReplicas: 1 },
+  }),
+  good("spec.router", { minReplicas: 20 }),
+);
+
+const [cassandraNeeds, cassandraOnly] = ["store.kind Cassandra needs contactPoints", "are read with store.kind Cassandra only"];
+const url = "redis://redis:6379";
+const cassandra = { kind: "Cassandra", contactPoints: ["cassandra"], localDataCenter: "dc1", keyspace: "pushfleet" };
+
+const storeRules = joinRows(
+  rule("spec.registry", "spec.registry.url", "registry.kind Redis needs registry.url", { "spec.registry": { kind: "Redis" } }),
+  rule("spec.registry", "spec.registry.url", "registry.url is read with registry.kind Redis only", {
+    "spec.registry": { kind: "Memory", url },
+  }),
+  good("spec.registry", { kind: "Redis", url: "rediss://redis" }),
+  ...["contactPoints", "localDataCenter", "keyspace"].map((name) =>
+    rule("spec.store", "spec.store", cassandraNeeds, { "spec.store": { ...cassandra, [name]: undefined } }),
+  ),
+  ...(["contactPoints", "localDataCenter", "keyspace"] as const).map((name) =>
+    rule("spec.store", "spec.store", cassandraOnly, { "spec.store": { kind: "Redis", url, [name]: cassandra[name] } }),
+  ),
+  rule("spec.store", "spec.store.url", "store.kind Redis needs store.url", { "spec.store": { kind: "Redis" } }),
+  rule("spec.store", "spec.store.url", "store.url is read with store.kind Redis only", { "spec.store": { ...cassandra, url } }),
+  good("spec.store", cassandra),
+  good("spec.store", { kind: "Redis", url }),
+);
+
+const loadBalancerRules = joinRows(
+  rule("spec.loadBalancer", "spec.loadBalancer.haproxy", "loadBalancer.haproxy is read with loadBalancer.kind HAProxy only", {
+    "spec.loadBalancer": { haproxy: {} },
+  }),
+  good("spec.loadBalancer", { kind: "HAProxy" }),
+);
+
+/** Around the spec. A name that is absent or empty is refused before the schema is asked. */
+const envelope = joinRows(
+  bad("metadata.name", "", { keyword: "minLength", bound: 1, server: "name or generateName is required", offline: "" }),
+  bad("metadata.name", undefined, { keyword: "document", bound: "name", server: "name or generateName is required", offline: "" }),
+  bad("metadata.name", "a".repeat(29), { keyword: "maxLength", bound: 28, server: "may not be more than 28 bytes", offline: "28" }),
+  ...["1-demo", "demo-", "demo.eu"].map((name) =>
+    bad("metadata.name", name, {
+      keyword: "pattern",
+      bound: "^[a-z]([-a-z0-9]*[a-z0-9])?$",
+      server: "should match '^[a-z]([-a-z0-9]*[a-z0-9])?$'",
+      offline: "",
+    }),
+  ),
+  good("metadata.name", "a"),
+  good("metadata.name", "a".repeat(28)),
+  good("metadata", { name: "demo", labels: { team: "push" }, annotations: { "example.com/owner": "push" } }),
+  bad("unheardOf", 1, { keyword: "unknownField", bound: true, server: 'unknown field "unheardOf"', offline: "unheardOf", at: "" }),
+  bad("spec", undefined, { keyword: "required", bound: "spec", server: "Required value", offline: "required", at: "" }),
+  bad("spec", null, { keyword: "required", bound: "spec", server: "Required value", offline: "required", at: "" }),
+);
+
+/** A field that is written without a value counts as absent: its default stands, if it has one. */
+const nulls = joinRows(
+  good("spec", { dryRun: null, gateway: null, pools: null, drain: { deadlineSeconds: null, reconnectsPerSecond: 5 } }),
+  good("spec", { replicas: null, gateway: { auth: { issuer: null }, tls: null }, store: null }),
+);
+
+const rows = joinRows(
+  gatewayRules,
+  poolRules,
+  fleetRules,
+  storeRules,
+  loadBalancerRules,
+  envelope,
+  nulls,
+  writtenManifests,
+  specBounds,
+  good("spec", {}),
+  good("spec", wholeManifest.spec),
+);
+
+/** Manifests that break one CEL rule or one bound of crds/pushgateway.yaml each: every one of them at least once (see
+ *  bad-manifests.test.ts). Three judges refuse them: the API server, `parseManifest` and with it `pushfleet validate` and local mode. */
+export const badManifests: readonly BadManifest[] = rows.bad;
+
+/** Manifests that keep every rule and bound, by a little. */
+export const goodManifests: readonly GoodManifest[] = rows.good;
