@@ -397,6 +397,14 @@ export const limits = {
   /** RFC 7518 section 3.2. */
   hs256KeyBytesMin: 32,
 
+  // certificates, keys and tokens in files
+  /** How often they are looked at: a mounted secret of Kubernetes changes within about a minute, so that this adds little. */
+  fileLookMs: 5_000,
+  /** Callers that were refused and are remembered so as to log each once. */
+  refusedCallersRemembered: 100,
+  /** A client certificate that was replaced keeps its sockets in a context of its own; beyond so many the oldest is closed. */
+  formerClientTlsMax: 16,
+
   // client schedule
   reconnectDelaysMs: [0, 1_000, 2_000, 5_000, 10_000, 30_000],
 } as const;

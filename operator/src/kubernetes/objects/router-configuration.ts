@@ -1,0 +1,37 @@
+import type { PushGatewaySpec } from "../../generated/push-gateway.js";
+import { type Configuration, hasCredentials, registryConfiguration } from "./configuration-parts.js";
+import type { Fleet } from "./fleet.js";
+import { tlsFiles } from "./paths.js";
+import { ports } from "./ports.js";
+
+/** router.yaml (DESIGN §9). HTTP publishing listens on the pod's loopback: the API has no field for bearer tokens, and without them a router
+ *  opens no other address. `kubectl port-forward` reaches it. */
+export function routerConfiguration(fleet: Fleet): Configuration {
+  const { router, store } = fleet.spec;
+  return {
+    http: { host: "127.0.0.1", port: ports.routerHttp },
+    admin: { host: "0.0.0.0", port: ports.routerAdmin },
+    grpc: { host: "0.0.0.0", port: ports.routerGrpc, tls: tlsFiles },
+    ...(router.kafka === undefined ? {} : { kafka: kafkaConfiguration(fleet, router.kafka) }),
+    registry: registryConfiguration(fleet),
+    store: storeConfiguration(store),
+  };
+}
+
+/** Two fleets in one consumer group would share out one stream between them. */
+function kafkaConfiguration(fleet: Fleet, kafka: NonNullable<PushGatewaySpec["router"]["kafka"]>): Configuration {
+  const { brokers, topic, deadLetterTopic, clientEventsTopic, outcomesTopic } = kafka;
+  const groupId = kafka.groupId ?? `pushfleet-router.${fleet.namespace}.${fleet.name}`;
+  return { brokers, topic, groupId, deadLetterTopic, clientEventsTopic, outcomesTopic: outcomesTopic ?? null };
+}
+
+function storeConfiguration(store: PushGatewaySpec["store"]): Configuration {
+  if (store?.kind === "Redis") {
+    return { kind: "redis", ...(store.url === undefined || hasCredentials(store.url) ? {} : { url: store.url }) };
+  }
+  if (store?.kind === "Cassandra") {
+    const { contactPoints, localDataCenter, keyspace } = store;
+    return { kind: "cassandra", contactPoints, localDataCenter, keyspace };
+  }
+  return { kind: "memory", allowVolatile: store?.allowVolatile ?? false };
+}
