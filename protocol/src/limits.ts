@@ -279,6 +279,8 @@ export const limits = {
   createRefusedMs: 1_000,
   createRefusedMaxMs: 60_000,
   fleetsAtOnce: 8,
+  /** Beyond a drain's deadline and grace, until the deletion of a fleet waits no longer. */
+  finalizerSlackMs: 60_000,
   conditionMessageCharactersMax: 2_000,
   planSentenceCharactersMax: 1_000,
 

@@ -29,6 +29,7 @@ export function fleetStatus(context: Context, facts: StatusFacts): FleetStatus {
     capacity: views.reduce((sum, view) => sum + (view.accepting ? view.capacity : 0), 0),
     budget: budgetStatus(holders, budgetPerSecond),
     ...(forced === undefined ? {} : { forced: `${context.clientsMissing} clients of ${forced.pods.join(", ")} are not back yet` }),
+    forcedConnections: forced === undefined ? 0 : context.clientsMissing,
     plan: facts.steps,
     memory: facts.memory,
   };

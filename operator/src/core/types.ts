@@ -240,6 +240,8 @@ export interface FleetStatus {
   readonly budget: BudgetStatus;
   /** Why voluntary moves pause, while they do. */
   readonly forced?: string | undefined;
+  /** Clients that lost their gateway by what was not ours to choose, and are not back. */
+  readonly forcedConnections: number;
   /** The next actions, the most telling first; also what `dryRun` would do. */
   readonly plan: readonly PlannedStep[];
   readonly memory: PlannerMemory;

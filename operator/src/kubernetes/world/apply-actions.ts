@@ -1,12 +1,13 @@
 import { assertNever, limits } from "@pushfleet/protocol";
 import { type Action, formatGrant, grantAnnotation } from "../../core/index.js";
-import type { ApiResult, KubernetesApi, ReadCache, Resource } from "../api/types.js";
+import type { ApiResult, KubernetesApi, ReadCache } from "../api/types.js";
 import type { GatewayStream, Told } from "./gateway-stream.js";
 import type { Pod } from "./observe-pod.js";
 
 export interface ActionParts {
   readonly api: KubernetesApi;
-  readonly pods: Resource<Pod>;
+  /** Aborted: this process does not lead any more, or stops. Nothing is begun then. */
+  readonly signal: AbortSignal;
   readonly cache: Pick<ReadCache<Pod>, "overlay" | "overlayDeleted">;
   readonly namespace: string;
   /** The pod to create, and what it needs before it (its certificate); throws for nothing. */
@@ -16,7 +17,7 @@ export interface ActionParts {
 
 /** What the API server refused until somebody changes something. */
 export interface Refusal {
-  readonly doing: string;
+  readonly action: Action;
   readonly message: string;
 }
 
@@ -78,6 +79,10 @@ class Run {
 
   async chain(actions: readonly Action[]): Promise<void> {
     for (const action of actions) {
+      if (this.#parts.signal.aborted) {
+        this.isPartial = true;
+        return;
+      }
       if (action.kind === "wait" || (action.kind !== "createPod" && this.#failed.has(action.uid))) continue;
       const outcome = action.kind === "createPod" ? await this.#create(action) : await this.#act(action);
       if (outcome.kind === "done") {
@@ -85,16 +90,16 @@ class Run {
         continue;
       }
       if (action.kind !== "createPod") this.#failed.add(action.uid);
-      if (outcome.kind === "refused") this.refusals.push({ doing: `${action.kind} ${action.pod}`, message: outcome.message });
+      if (outcome.kind === "refused") this.refusals.push({ action, message: outcome.message });
       else this.isPartial = true;
     }
   }
 
   async #create(action: Extract<Action, { readonly kind: "createPod" }>): Promise<Outcome> {
-    const { api, pods, cache, buildPod } = this.#parts;
+    const { api, cache, buildPod } = this.#parts;
     const built = await buildPod(action);
     if (built.kind !== "ok") return outcomeOf(built);
-    const created = await api.create(pods, built.object);
+    const created = await api.create(resources.pods, built.object);
     if (created.kind === "ok") cache.overlay(created.object);
     return created.kind === "exists" ? { kind: "done" } : outcomeOf(created);
   }
@@ -119,13 +124,13 @@ class Run {
   }
 
   async #writeGrant(action: Extract<Action, { readonly kind: "writeGrant" }>): Promise<Outcome> {
-    const { api, pods, cache, namespace } = this.#parts;
+    const { api, cache, namespace } = this.#parts;
     const metadata = {
       uid: action.uid,
       resourceVersion: this.#versionOf(action),
       annotations: { [grantAnnotation]: formatGrant(action.grant) },
     };
-    const written = await api.patch(pods, { namespace, name: action.pod }, { metadata });
+    const written = await api.patch(resources.pods, { namespace, name: action.pod }, { metadata });
     if (written.kind === "ok") {
       cache.overlay(written.object);
       this.#versions.set(action.uid, written.object.metadata.resourceVersion ?? "");
@@ -134,16 +139,23 @@ class Run {
   }
 
   async #delete(action: Extract<Action, { readonly kind: "deletePod" }>): Promise<Outcome> {
-    const { api, pods, namespace } = this.#parts;
+    const { api, cache, namespace } = this.#parts;
     const resourceVersion = this.#versionOf(action);
     const key = { namespace, name: action.pod };
-    const deleted = await api.delete(pods, key, { uid: action.uid, resourceVersion });
+    const deleted = await api.delete(resources.pods, key, { uid: action.uid, resourceVersion });
+    // A graceful delete answers the pod with its deletionTimestamp, one that is over at once a Status or the pod as it was.
+    if (deleted.kind === "ok" && isTerminating(deleted.object)) cache.overlay(deleted.object);
     return deleted.kind === "notFound" ? { kind: "done" } : outcomeOf(deleted);
   }
 
   #versionOf(action: PodAction): string {
     return this.#versions.get(action.uid) ?? action.version;
   }
+}
+
+function isTerminating(object: unknown): object is Pod {
+  const { kind, metadata } = object as { readonly kind?: string; readonly metadata?: { readonly deletionTimestamp?: string } };
+  return kind === "Pod" && metadata?.deletionTimestamp !== undefined;
 }
 
 function toldOutcome(told: Told | undefined): Outcome {

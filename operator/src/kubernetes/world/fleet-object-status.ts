@@ -10,7 +10,6 @@ export interface ObjectStatusFacts {
   readonly templateOutdated: boolean;
   /** Moves in the last second, as the gateways count them. */
   readonly movesPerSecond: number;
-  readonly forcedConnections: number;
   readonly nowMs: number;
 }
 
@@ -28,7 +27,7 @@ export function objectStatus(status: FleetStatus, facts: ObjectStatusFacts, befo
     budget: {
       grantedPerSecond: status.budget.inUse,
       inUsePerSecond: Math.min(status.budget.inUse, Math.round(facts.movesPerSecond)),
-      forcedConnections: facts.forcedConnections,
+      forcedConnections: status.forcedConnections,
     },
     plan: status.plan.map(stepOf),
     templateOutdated: facts.templateOutdated,
@@ -38,6 +37,7 @@ export function objectStatus(status: FleetStatus, facts: ObjectStatusFacts, befo
       replicas: pool.replicas,
       connections: pool.connections,
       capacity: pool.capacity,
+      ...(status.memory.pausedRevisions[pool.name] === undefined ? {} : { pausedRevision: status.memory.pausedRevisions[pool.name] }),
       pods: byState(status.pods.filter((pod) => pod.pool === pool.name)),
     })),
   };

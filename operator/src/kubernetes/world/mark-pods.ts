@@ -1,5 +1,6 @@
 import type { FleetStatus } from "../../core/index.js";
-import type { KubernetesApi, ReadCache, Resource } from "../api/types.js";
+import { resources } from "../api/resources.js";
+import type { KubernetesApi, ReadCache } from "../api/types.js";
 import type { GatewayStream } from "./gateway-stream.js";
 import { observePod, type Pod } from "./observe-pod.js";
 
@@ -10,8 +11,7 @@ export const countedLabel = "pushfleet.dev/counted";
 
 export interface MarkParts {
   readonly api: KubernetesApi;
-  readonly pods: Resource<Pod>;
-  readonly cache: ReadCache<Pod>;
+  readonly cache: Pick<ReadCache<Pod>, "overlay">;
   readonly streamOf: (uid: string) => Pick<GatewayStream, "report"> | undefined;
   readonly nowMs: number;
 }
@@ -60,11 +60,11 @@ async function markCounted(pod: Pod, counted: boolean, parts: MarkParts): Promis
 async function patch(
   pod: Pod,
   change: { readonly metadata?: object; readonly status?: object },
-  { api, pods, cache }: MarkParts,
+  { api, cache }: MarkParts,
   options?: { readonly subresource: "status"; readonly strategic: true },
 ): Promise<boolean> {
   const { namespace = "", name, uid } = pod.metadata;
-  const result = await api.patch(pods, { namespace, name }, { ...change, metadata: { uid, ...change.metadata } }, options);
+  const result = await api.patch(resources.pods, { namespace, name }, { ...change, metadata: { uid, ...change.metadata } }, options);
   if (result.kind === "ok") cache.overlay(result.object);
   return result.kind === "ok" || result.kind === "notFound";
 }

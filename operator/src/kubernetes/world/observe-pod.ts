@@ -1,9 +1,9 @@
-import type { V1Node, V1Pod } from "@kubernetes/client-node";
 import { type AcceptedGrant, type GatewayReport, grantAnnotation, type ObservedPod, parseGrant } from "../../core/index.js";
-import type { Json, KubernetesObject } from "../api/types.js";
+import type { V1Node, V1Pod } from "@kubernetes/client-node";
+import type { Typed } from "../api/resources.js";
 
-export type Pod = KubernetesObject & Pick<Json<V1Pod>, "spec" | "status">;
-export type Node = KubernetesObject & Pick<Json<V1Node>, "spec" | "status">;
+export type Pod = Typed<V1Pod>;
+export type Node = Typed<V1Node>;
 
 /** What is known of a pod beside its object: from its status stream and from this process's calls. */
 export interface PodKnowledge {
