@@ -31,6 +31,8 @@ export function unwellResult({ status, retryAfter, body }: Answer, verb: Verb, n
   const text = message === "" ? `HTTP ${status}` : message;
   if (status === 404) return { kind: "notFound", message: text };
   if (status === 409) return verb === "create" && reason === "AlreadyExists" ? { kind: "exists" } : { kind: "conflict", message: text };
+  // A patch that names the uid of an object that was made anew since: "metadata.uid: field is immutable".
+  if (status === 422 && causeFields(body).includes("metadata.uid")) return { kind: "conflict", message: text };
   if (status === 410) return { kind: "expired", message: text };
   if (status >= 500 || laterStatuses.includes(status)) {
     const waitMs = retryAfterMs(retryAfter, nowMs) ?? (retryAfterSeconds === undefined ? undefined : retryAfterSeconds * 1000);
@@ -68,6 +70,13 @@ export function statusFields(body: unknown): StatusFields {
   };
 }
 
+/** The fields that an invalid object is blamed for. */
+function causeFields(body: unknown): readonly unknown[] {
+  const details = isObject(body) && isObject(body["details"]) ? body["details"] : {};
+  const causes: unknown = details["causes"];
+  return Array.isArray(causes) ? causes.map((cause: unknown) => (isObject(cause) ? cause["field"] : undefined)) : [];
+}
+
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -76,7 +85,7 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 function retryAfterMs(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,9}$/.test(text.trim())) return Number(text) * 1000;
-  const atMs = Date.parse(text);
+  const atMs = /^[A-Za-z]{3,9}, /.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "@pushfleet/service";
 
 /** A signal of its own for one piece of work: aborted by the caller's, or by `abort`. `release` when the work is over. */
@@ -13,7 +14,10 @@ export function startDeadline(clock: Clock, timeoutMs: number, outer: AbortSigna
   const follow = () => controller.abort(outer?.reason ?? new Error("aborted"));
   const cancel = clock.after(timeoutMs, () => controller.abort(new Error(`no answer within ${timeoutMs} ms`)));
   if (outer?.aborted === true) follow();
-  else outer?.addEventListener("abort", follow, { once: true });
+  else if (outer !== undefined) {
+    setMaxListeners(0, outer); // one signal ends many requests; each takes its listener back
+    outer.addEventListener("abort", follow, { once: true });
+  }
   return {
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),

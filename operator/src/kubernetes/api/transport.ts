@@ -44,7 +44,7 @@ export class Transport {
   readonly #userAgent: string;
   readonly #credentials: CredentialSource;
   #pools: Pools | undefined;
-  #closed = false;
+  #closed: Promise<unknown> | undefined;
 
   /** Throws where the KubeConfig names no server, or a proxy. */
   constructor({ kubeConfig, userAgent, clock, logger }: TransportOptions) {
@@ -77,8 +77,8 @@ export class Transport {
 
   /** Requests under way end by themselves, watches at once. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([this.#pools?.requests.close(), this.#pools?.watches.destroy()]);
+    this.#closed ??= Promise.all([this.#pools?.requests.close(), this.#pools?.watches.destroy()]);
+    await this.#closed;
   }
 
   #headers({ headers }: Credentials, contentType: string | undefined): Record<string, string> {
@@ -88,7 +88,7 @@ export class Transport {
   }
 
   #poolsFor(tls: TlsMaterial): Pools {
-    if (this.#closed) throw new Error("closed");
+    if (this.#closed !== undefined) throw new Error("closed");
     const before = this.#pools;
     if (before?.fingerprint === tls.fingerprint) return before;
     const pools: Pools = {

@@ -1,0 +1,444 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { limits } from "@pushfleet/protocol";
+import { createLogger, listen, ManualClock, systemClock } from "@pushfleet/service";
+import { Registry } from "prom-client";
+import { afterEach, describe, expect, test } from "vitest";
+import { waitFor } from "../../../../test/peers/wait-for.js";
+import { createKubernetesApi } from "./api.js";
+import type { KubeConfigSource } from "./credentials.js";
+import { resources } from "./resources.js";
+import type { KubernetesApi, WatchEvent } from "./types.js";
+
+type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
+
+interface Seen {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly contentType: string | undefined;
+  readonly authorization: string | undefined;
+  readonly body: string;
+}
+
+const ends: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+const logger = createLogger("test", "silent");
+const key = { namespace: "a", name: "b" };
+const configMap = { apiVersion: "v1", kind: "ConfigMap", metadata: { ...key, uid: "u", resourceVersion: "5" }, data: { x: "1" } };
+const pod = { apiVersion: "v1", kind: "Pod", metadata: { ...key, uid: "u", resourceVersion: "5" } };
+
+async function serve(handler: Handler) {
+  const seen: Seen[] = [];
+  const connections = new Set<object>();
+  const server: Server = createServer((request, response) => {
+    connections.add(request.socket);
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = Buffer.concat(chunks).toString();
+      const { "content-type": contentType, authorization } = request.headers;
+      seen.push({ method: request.method, url: request.url, contentType, authorization, body });
+      handler(request, response, body);
+    });
+  });
+  await listen(server, "127.0.0.1", 0);
+  ends.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  return { port, seen, connections, server };
+}
+
+/** A KubeConfig for a server without TLS; `token` is asked anew each time. */
+const kubeConfigFor = (port: number, token: () => string = () => "t0"): KubeConfigSource => ({
+  getCurrentCluster: () => ({ name: "c", server: `http://127.0.0.1:${port}/behind/`, skipTLSVerify: true }),
+  async applyToHTTPSOptions(options) {
+    options.headers = { ...options.headers, Authorization: `Bearer ${token()}` } as NonNullable<typeof options.headers>;
+  },
+});
+
+function connect(kubeConfig: KubeConfigSource, clock = systemClock): { readonly api: KubernetesApi; readonly metrics: Registry } {
+  const metrics = new Registry();
+  const api = createKubernetesApi({ kubeConfig, fieldManager: "pushfleet-operator", logger, clock, metrics });
+  ends.push(() => api.close());
+  return { api, metrics };
+}
+
+const answer =
+  (status: number, body: unknown, headers: Record<string, string> = {}): Handler =>
+  (_, response) => {
+    response.writeHead(status, headers).end(typeof body === "string" ? body : JSON.stringify(body));
+  };
+
+describe("a request to an API server", () => {
+  test.each<[string, (api: KubernetesApi) => Promise<unknown>, Partial<Seen>]>([
+    ["get", (api) => api.get(resources.configMaps, key), { method: "GET", url: "/behind/api/v1/namespaces/a/configmaps/b" }],
+    [
+      "create",
+      (api) => api.create(resources.configMaps, configMap),
+      {
+        method: "POST",
+        url: "/behind/api/v1/namespaces/a/configmaps?fieldManager=pushfleet-operator",
+        contentType: "application/json",
+        body: JSON.stringify(configMap),
+      },
+    ],
+    [
+      "apply",
+      (api) => api.apply(resources.configMaps, configMap),
+      {
+        method: "PATCH",
+        url: "/behind/api/v1/namespaces/a/configmaps/b?fieldManager=pushfleet-operator&force=true",
+        contentType: "application/apply-patch+yaml",
+      },
+    ],
+    [
+      "apply of a status, tried only",
+      (api) => api.apply(resources.pods, pod, { subresource: "status", dryRun: true }),
+      { url: "/behind/api/v1/namespaces/a/pods/b/status?fieldManager=pushfleet-operator&force=true&dryRun=All" },
+    ],
+    ["replace", (api) => api.replace(resources.configMaps, configMap), { method: "PUT", body: JSON.stringify(configMap) }],
+    [
+      "merge patch",
+      (api) => api.patch(resources.configMaps, key, { data: { x: null } }),
+      { method: "PATCH", contentType: "application/merge-patch+json", body: '{"data":{"x":null}}' },
+    ],
+    [
+      "strategic patch of a status",
+      (api) => api.patch(resources.pods, key, {}, { strategic: true, subresource: "status" }),
+      {
+        url: "/behind/api/v1/namespaces/a/pods/b/status?fieldManager=pushfleet-operator",
+        contentType: "application/strategic-merge-patch+json",
+      },
+    ],
+    [
+      "delete with preconditions",
+      (api) => api.delete(resources.pods, key, { uid: "u", resourceVersion: "5", gracePeriodSeconds: 0, propagation: "Background" }),
+      {
+        method: "DELETE",
+        url: "/behind/api/v1/namespaces/a/pods/b",
+        body: JSON.stringify({
+          apiVersion: "v1",
+          kind: "DeleteOptions",
+          preconditions: { uid: "u", resourceVersion: "5" },
+          gracePeriodSeconds: 0,
+          propagationPolicy: "Background",
+        }),
+      },
+    ],
+    [
+      "page of a list",
+      (api) => api.list(resources.pods, { namespace: "a", labelSelector: "x=y", limit: 5, continueToken: "t" }),
+      { url: "/behind/api/v1/namespaces/a/pods?labelSelector=x%3Dy&limit=5&continue=t" },
+    ],
+  ])("%s is written as the API asks", async (_, call, expected) => {
+    const { port, seen } = await serve(answer(200, configMap));
+    await call(connect(kubeConfigFor(port)).api);
+    expect(seen).toEqual([expect.objectContaining({ ...expected, authorization: "Bearer t0" })]);
+  });
+
+  test("many at once share a bounded number of connections, which live on", async () => {
+    const { port, connections } = await serve(answer(200, configMap));
+    const { api, metrics } = connect(kubeConfigFor(port));
+    for (let round = 0; round < 3; round += 1) {
+      const results = await Promise.all(Array.from({ length: 100 }, () => api.get(resources.configMaps, key)));
+      expect(results.every(({ kind }) => kind === "ok")).toBe(true);
+    }
+    expect(connections.size).toBeLessThanOrEqual(limits.kubernetesConnectionsMax);
+    expect(await metrics.metrics()).toContain('rest_client_requests_total{code="200",method="GET"} 300');
+  });
+
+  test("as many watches as there may be keep no request waiting", async () => {
+    const { port, seen } = await serve((request, response) => {
+      response.writeHead(200);
+      if (request.url?.includes("watch=true") === true) response.flushHeaders();
+      else response.end(JSON.stringify(configMap));
+    });
+    const { api } = connect(kubeConfigFor(port));
+    const stop = new AbortController();
+    const watch = { resourceVersion: "1", timeoutSeconds: 60, signal: stop.signal };
+    const watches = Array.from({ length: limits.kubernetesWatchesMax }, () => api.watch(resources.pods, watch, () => undefined));
+    await waitFor(() => seen.length === limits.kubernetesWatchesMax, { what: "all watches to begin" });
+    expect(await api.get(resources.configMaps, key)).toMatchObject({ kind: "ok" });
+    stop.abort();
+    expect(await Promise.all(watches)).toEqual(watches.map(() => ({ kind: "ok", object: "ended" })));
+  });
+
+  test("items of a list are given the version and kind that the API server leaves out", async () => {
+    const { port } = await serve(answer(200, { metadata: { resourceVersion: "9", continue: "" }, items: [{ metadata: { name: "a" } }] }));
+    expect(await connect(kubeConfigFor(port)).api.list(resources.deployments)).toEqual({
+      kind: "ok",
+      object: { metadata: { resourceVersion: "9" }, items: [{ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "a" } }] },
+    });
+  });
+
+  test.each<[string, Handler, object]>([
+    ["text", answer(200, "<html>"), { kind: "unavailable", malformed: true }],
+    ["nothing", answer(200, ""), { kind: "unavailable", malformed: true }],
+    ["another thing", answer(200, [1]), { kind: "unavailable", malformed: true }],
+    ["half an object", answer(200, '{"metadata":'), { kind: "unavailable", malformed: true }],
+    ["a refusal", answer(403, { reason: "Forbidden", message: "no" }), { kind: "refused", status: 403 }],
+    ["a request to wait", answer(429, "", { "retry-after": "2" }), { kind: "unavailable", retryAfterMs: 2000 }],
+    ["a cut connection", (request) => request.socket.destroy(), { kind: "unavailable" }],
+    [
+      "a body that breaks off",
+      (_, response) => {
+        response.writeHead(200, { "content-length": "100" });
+        response.write("{", () => response.destroy());
+      },
+      { kind: "unavailable" },
+    ],
+    ["no HTTP", (request) => request.socket.end("hello\r\n\r\n"), { kind: "unavailable" }],
+  ])("is told as a value when the answer is %s", async (_, handler, expected) => {
+    const { port } = await serve(handler);
+    const { api } = connect(kubeConfigFor(port));
+    expect(await api.get(resources.configMaps, key)).toMatchObject(expected);
+    expect(await api.list(resources.configMaps)).toMatchObject(expected);
+    expect(await api.create(resources.configMaps, configMap)).toMatchObject(expected);
+  });
+
+  test("a list without items, a version or names is malformed", async () => {
+    const bodies = [
+      {},
+      { metadata: {} },
+      { metadata: { resourceVersion: "1" }, items: [{}] },
+      { metadata: { resourceVersion: "1" }, items: 5 },
+    ];
+    for (const body of bodies) {
+      const { port } = await serve(answer(200, body));
+      expect(await connect(kubeConfigFor(port)).api.list(resources.pods)).toMatchObject({ kind: "unavailable", malformed: true });
+    }
+  });
+
+  test("an answer longer than the bound is refused, and nothing more of it is read", async () => {
+    const block = Buffer.alloc(1024 * 1024, 0x20);
+    let written = 0;
+    const { port } = await serve((_, response) => {
+      response.writeHead(200);
+      const more = () => {
+        while (!response.destroyed && written < 1_000) {
+          written += 1;
+          if (!response.write(block)) return void response.once("drain", more);
+        }
+      };
+      more();
+    });
+    const result = await connect(kubeConfigFor(port)).api.get(resources.configMaps, key, { timeoutMs: 60_000 });
+    expect(result).toMatchObject({ kind: "refused", reason: "AnswerTooLong" });
+    expect(written).toBeLessThan(200);
+  });
+
+  test("nobody there, a name that does not exist, and a closed client are unavailable", async () => {
+    const { port, server } = await serve(answer(200, configMap));
+    const { api, metrics } = connect(kubeConfigFor(port));
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    expect(await api.get(resources.configMaps, key)).toMatchObject({
+      kind: "unavailable",
+      message: expect.stringContaining("ECONNREFUSED"),
+    });
+    expect(await metrics.metrics()).toContain('rest_client_requests_total{code="<error>",method="GET"} 1');
+    const nowhere = connect({
+      ...kubeConfigFor(0),
+      getCurrentCluster: () => ({ name: "c", server: "https://nowhere.invalid", skipTLSVerify: true }),
+    });
+    expect(await nowhere.api.get(resources.configMaps, key)).toMatchObject({ kind: "unavailable" });
+    await api.close();
+    expect(await api.get(resources.configMaps, key)).toMatchObject({ kind: "unavailable" });
+  });
+
+  test("ends at its timeout by the clock it was given, before the head or within the body", async () => {
+    for (const head of [false, true]) {
+      const clock = new ManualClock();
+      const { port, seen } = await serve((_, response) => {
+        if (head) response.writeHead(200).write("{");
+      });
+      const { api } = connect(kubeConfigFor(port), clock);
+      const result = api.get(resources.configMaps, key);
+      await waitFor(() => seen.length === 1, { what: "the request to arrive" });
+      clock.advance(limits.kubernetesRequestMs);
+      expect(await result).toEqual({ kind: "unavailable", message: `no answer within ${limits.kubernetesRequestMs} ms` });
+    }
+  });
+
+  test("ends with the caller's signal, also with one that is over before", async () => {
+    const { port, seen } = await serve(() => undefined);
+    const { api } = connect(kubeConfigFor(port));
+    const stop = new AbortController();
+    const result = api.get(resources.configMaps, key, { signal: stop.signal });
+    await waitFor(() => seen.length === 1, { what: "the request to arrive" });
+    stop.abort(new Error("no longer leading"));
+    expect(await result).toEqual({ kind: "unavailable", message: "no longer leading" });
+    expect(await api.get(resources.configMaps, key, { signal: stop.signal })).toEqual({
+      kind: "unavailable",
+      message: "no longer leading",
+    });
+    expect(seen).toHaveLength(1);
+  });
+});
+
+describe("a token", () => {
+  test("that rotates is read again after its period, and at once after a 401", async () => {
+    const clock = new ManualClock();
+    let token = "one";
+    const { port, seen } = await serve((request, response) => {
+      response.writeHead(request.headers.authorization === "Bearer bad" ? 401 : 200).end(JSON.stringify(configMap));
+    });
+    const { api } = connect(
+      kubeConfigFor(port, () => token),
+      clock,
+    );
+    const ask = async () => {
+      const { kind } = await api.get(resources.configMaps, key);
+      return [kind, seen.at(-1)?.authorization];
+    };
+    expect(await ask()).toEqual(["ok", "Bearer one"]);
+    token = "bad";
+    expect(await ask()).toEqual(["ok", "Bearer one"]);
+    clock.advance(limits.kubernetesCredentialsMs);
+    expect(await ask()).toEqual(["refused", "Bearer bad"]);
+    token = "two";
+    expect(await ask()).toEqual(["refused", "Bearer bad"]); // not more often than once a second
+    clock.advance(limits.kubernetesCredentialsMinMs);
+    expect(await ask()).toEqual(["ok", "Bearer two"]);
+  });
+
+  test("that cannot be read is unavailable at first, and later leaves the last one in force", async () => {
+    const clock = new ManualClock();
+    let token: string | undefined;
+    const { port, seen } = await serve(answer(200, configMap));
+    const read = () => {
+      if (token === undefined) throw new Error("ENOENT: token");
+      return token;
+    };
+    const { api } = connect(kubeConfigFor(port, read), clock);
+    expect(await api.get(resources.configMaps, key)).toMatchObject({ kind: "unavailable", message: expect.stringContaining("ENOENT") });
+    token = "one";
+    expect(await api.get(resources.configMaps, key)).toMatchObject({ kind: "ok" });
+    token = undefined;
+    clock.advance(limits.kubernetesCredentialsMs);
+    expect(await api.get(resources.configMaps, key)).toMatchObject({ kind: "ok" });
+    expect(seen.map(({ authorization }) => authorization)).toEqual(["Bearer one", "Bearer one"]);
+  });
+
+  test("of a plugin that hangs ends with the request's timeout", async () => {
+    const clock = new ManualClock();
+    const hanging: KubeConfigSource = { ...kubeConfigFor(1), applyToHTTPSOptions: () => new Promise(() => undefined) };
+    const result = connect(hanging, clock).api.get(resources.configMaps, key);
+    clock.advance(limits.kubernetesRequestMs);
+    expect(await result).toMatchObject({ kind: "unavailable" });
+  });
+});
+
+describe("a watch", () => {
+  const event = (type: string, resourceVersion: string) =>
+    `${JSON.stringify({ type, object: { kind: "Pod", metadata: { ...key, uid: "u", resourceVersion } } })}\n`;
+
+  /** Watches once what `write` sends; gives the versions seen and how it ended. */
+  async function watchOnce(write: Handler, clock: ManualClock | typeof systemClock = systemClock, during?: () => Promise<void>) {
+    const { port, seen } = await serve(write);
+    const events: WatchEvent<object & { metadata: { resourceVersion?: string } }>[] = [];
+    const { signal } = new AbortController();
+    const { api } = connect(kubeConfigFor(port), clock as typeof systemClock);
+    const result = api.watch(resources.pods, { resourceVersion: "7", timeoutSeconds: 300, signal, namespace: "a" }, (one) =>
+      events.push(one as (typeof events)[number]),
+    );
+    await during?.();
+    return {
+      result: await result,
+      versions: events.map((one) => (one.type === "ERROR" ? "error" : one.object.metadata.resourceVersion)),
+      seen,
+    };
+  }
+
+  test("hands on its events and says that it ended", async () => {
+    const { result, versions, seen } = await watchOnce((_, response) => {
+      response.writeHead(200).end(event("ADDED", "8") + event("BOOKMARK", "9") + event("DELETED", "10").trimEnd());
+    });
+    expect({ result, versions }).toEqual({ result: { kind: "ok", object: "ended" }, versions: ["8", "9", "10"] });
+    expect(seen[0]?.url).toBe("/behind/api/v1/namespaces/a/pods?watch=true&allowWatchBookmarks=true&resourceVersion=7&timeoutSeconds=300");
+  });
+
+  test.each<[string, Handler, object, readonly string[]]>([
+    ["410 before it begins", answer(410, { reason: "Expired" }), { kind: "expired" }, []],
+    [
+      "410 in the stream",
+      answer(200, `${event("ADDED", "8")}{"type":"ERROR","object":{"code":410}}\n${event("ADDED", "9")}`),
+      { kind: "expired" },
+      ["8", "error"],
+    ],
+    ["429", answer(429, "", { "retry-after": "3" }), { kind: "unavailable", retryAfterMs: 3000 }, []],
+    ["403", answer(403, { reason: "Forbidden" }), { kind: "refused" }, []],
+    [
+      "a line that is no event",
+      answer(200, `${event("ADDED", "8")}oops\n${event("ADDED", "9")}`),
+      { kind: "unavailable", malformed: true },
+      ["8"],
+    ],
+    ["half a line", answer(200, event("ADDED", "8") + event("ADDED", "9").slice(0, 20)), { kind: "unavailable", malformed: true }, ["8"]],
+    [
+      "a broken connection",
+      (_, response) => {
+        response.writeHead(200);
+        response.write(event("ADDED", "8") + event("ADDED", "9").slice(0, 20), () => setImmediate(() => response.destroy()));
+      },
+      { kind: "unavailable" },
+      ["8"],
+    ],
+  ])("ends with %s as what it means", async (_, handler, result, versions) => {
+    expect(await watchOnce(handler)).toMatchObject({ result, versions });
+  });
+
+  test("in which nothing is heard for long is taken for dead, one with a bookmark now and then is not", async () => {
+    const clock = new ManualClock();
+    let response: ServerResponse | undefined;
+    let bookmarks = 0;
+    const { result, versions } = await watchOnce(
+      (_, opened) => {
+        response = opened;
+        opened.writeHead(200).write(event("BOOKMARK", "8"));
+      },
+      clock,
+      async () => {
+        const opened = await waitFor(() => response, { what: "the watch to begin" });
+        for (; bookmarks < 5; bookmarks += 1) {
+          await new Promise<void>((resolve) => opened.write(event("BOOKMARK", String(9 + bookmarks)), () => resolve()));
+          await new Promise((resolve) => setTimeout(resolve, 20)); // until it has arrived: the watch tells nobody of it
+          clock.advance(60_000);
+        }
+        clock.advance(limits.kubernetesWatchSilenceMs);
+      },
+    );
+    expect(result).toMatchObject({ kind: "unavailable" });
+    expect(versions).toEqual(["8", "9", "10", "11", "12", "13"]);
+  });
+
+  test("that does not begin, or does not end when it should, is cut", async () => {
+    const clock = new ManualClock();
+    const hears = () => new Promise<void>((resolve) => setTimeout(resolve, 50)).then(() => clock.advance(limits.kubernetesListMs));
+    expect((await watchOnce(() => undefined, clock, hears)).result).toMatchObject({
+      kind: "unavailable",
+      message: "the watch did not begin",
+    });
+  });
+
+  test("throws what its listener throws, and cuts the connection", async () => {
+    let closed = false;
+    const { port } = await serve((_, response) => {
+      response.once("close", () => {
+        closed = true;
+      });
+      response.writeHead(200).write(event("ADDED", "8"));
+    });
+    const { signal } = new AbortController();
+    const watch = connect(kubeConfigFor(port)).api.watch(resources.pods, { resourceVersion: "7", timeoutSeconds: 300, signal }, () => {
+      throw new Error("a bug");
+    });
+    await expect(watch).rejects.toThrow("a bug");
+    await waitFor(() => closed, { what: "the connection to be cut" });
+  });
+});
