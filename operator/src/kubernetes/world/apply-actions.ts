@@ -1,5 +1,6 @@
 import { assertNever, limits } from "@pushfleet/protocol";
 import { type Action, formatGrant, grantAnnotation } from "../../core/index.js";
+import { resources } from "../api/resources.js";
 import type { ApiResult, KubernetesApi, ReadCache } from "../api/types.js";
 import type { GatewayStream, Told } from "./gateway-stream.js";
 import type { Pod } from "./observe-pod.js";

@@ -3,7 +3,7 @@ import { type Node, observePod, type Pod, podFault, whyLeaving } from "./observe
 
 const labels = { "pushfleet.dev/pool": "default", "pushfleet.dev/slot": "2", "pushfleet.dev/revision": "1a2b3c4d" };
 
-function pod(change: Partial<Pod> & { readonly metadata?: Partial<Pod["metadata"]> } = {}): Pod {
+function pod(change: Omit<Partial<Pod>, "metadata"> & { readonly metadata?: Partial<Pod["metadata"]> } = {}): Pod {
   const { metadata, ...rest } = change;
   return {
     apiVersion: "v1",

@@ -1,5 +1,5 @@
-import { type AcceptedGrant, type GatewayReport, grantAnnotation, type ObservedPod, parseGrant } from "../../core/index.js";
 import type { V1Node, V1Pod } from "@kubernetes/client-node";
+import { type AcceptedGrant, type GatewayReport, grantAnnotation, type ObservedPod, parseGrant } from "../../core/index.js";
 import type { Typed } from "../api/resources.js";
 
 export type Pod = Typed<V1Pod>;
