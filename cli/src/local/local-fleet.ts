@@ -8,7 +8,6 @@ import {
   type Manifest,
   mergeMetrics,
   type PassThrough,
-  parseManifest,
   plan,
   startConsoleServer,
   startPassThrough,
@@ -17,9 +16,9 @@ import {
 import { createRegistry, type Registry } from "@pushfleet/registry";
 import { createRouter, createStore, type Router } from "@pushfleet/router";
 import { createLogger, type Logger, systemClock } from "@pushfleet/service";
-import { gatewayConfiguration, readAtStart, registryConfiguration, routerConfiguration } from "./configurations.js";
+import { gatewayConfiguration, registryConfiguration, routerConfiguration } from "./configurations.js";
 import type { Live } from "./live-line.js";
-import { describeUnusable, readText } from "./manifest-file.js";
+import { WatchedManifest } from "./watched-manifest.js";
 
 export interface LocalFleetOptions {
   readonly manifestFile: string;
@@ -42,8 +41,7 @@ export class LocalFleet {
   readonly manifestFile: string;
   readonly #options: LocalFleetOptions;
   readonly #logger: Logger = createLogger("local", "silent");
-  #manifest: Manifest;
-  #manifestText: string | undefined;
+  readonly #manifest: WatchedManifest;
   #status: FleetStatus | undefined;
   #registry: Registry | undefined;
   #router: Router | undefined;
@@ -56,7 +54,7 @@ export class LocalFleet {
 
   constructor(options: LocalFleetOptions) {
     this.#options = options;
-    this.#manifest = options.manifest;
+    this.#manifest = new WatchedManifest({ file: options.manifestFile, manifest: options.manifest, report: options.report });
     this.name = options.manifest.name;
     this.manifestFile = options.manifestFile;
   }
@@ -65,12 +63,10 @@ export class LocalFleet {
   async start(): Promise<void> {
     const { ports } = this.#options;
     const parts = { clock: systemClock, logger: this.#logger };
-    const text = readText(this.manifestFile);
-    this.#manifestText = text.kind === "text" ? text.text : undefined;
     this.#passThrough = await startPassThrough({ host, port: ports.client });
-    this.#registry = createRegistry(registryConfiguration(this.#manifest), parts);
+    this.#registry = createRegistry(registryConfiguration(this.#manifest.current), parts);
     await this.#registry.start();
-    const configuration = routerConfiguration(this.#manifest, ports.http);
+    const configuration = routerConfiguration(this.#manifest.current, ports.http);
     const store = createStore(configuration.store, parts);
     this.#router = await createRouter(configuration, { ...parts, registry: this.#registry, store });
     this.#world = new LocalWorld({ ...parts, passThrough: this.#passThrough, startGateway: (pod) => this.#startGateway(pod) });
@@ -107,7 +103,7 @@ export class LocalFleet {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
-      this.#rereadManifest();
+      this.#manifest.reread();
       await this.#reconcile();
       await new Promise((resolve) => setTimeout(resolve, reconcileMs));
     }
@@ -116,38 +112,15 @@ export class LocalFleet {
   async #reconcile(): Promise<void> {
     const world = this.#world;
     if (world === undefined) return;
-    const next = plan(world.observe(toFleetSpec(this.#manifest), this.#status), systemClock.nowMs());
+    const next = plan(world.observe(toFleetSpec(this.#manifest.current), this.#status), systemClock.nowMs());
     this.#status = next.status;
     await world.apply(next.actions);
   }
 
-  /** An edit is applied when it is right, and changes nothing when it is not. */
-  #rereadManifest(): void {
-    const text = readText(this.manifestFile);
-    const content = text.kind === "text" ? text.text : undefined;
-    if (content === this.#manifestText) return;
-    this.#manifestText = content;
-    const read = text.kind === "text" ? parseManifest(text.text) : text;
-    if (read.kind !== "manifest") {
-      for (const line of describeUnusable(this.manifestFile, read)) this.#options.report(line);
-      this.#options.report("the edit was not applied: what runs goes on as it was");
-      return;
-    }
-    if (read.manifest.name !== this.name) {
-      this.#options.report(`metadata.name: "${read.manifest.name}" is not right, expected "${this.name}": a running fleet keeps its name`);
-      return;
-    }
-    this.#manifest = read.manifest;
-    this.#options.report(`${this.manifestFile} was applied`);
-    const started = readAtStart(this.#options.manifest);
-    for (const [path, value] of readAtStart(read.manifest))
-      if (started.get(path) !== value) this.#options.report(`${path}: is read at the start, restart pushfleet local for this change`);
-  }
-
   async #serving(): Promise<void> {
-    const wanted = toFleetSpec(this.#manifest).pools.reduce((sum, pool) => sum + (pool.replicas ?? pool.minReplicas), 0);
+    const wanted = toFleetSpec(this.#manifest.current).pools.reduce((sum, pool) => sum + (pool.replicas ?? pool.minReplicas), 0);
     const giveUpMs = performance.now() + startTimeoutMs;
-    while ((this.#status?.podsByState.Serving ?? 0) < wanted && !this.#manifest.spec.dryRun) {
+    while ((this.#status?.podsByState.Serving ?? 0) < wanted && !this.#manifest.current.spec.dryRun) {
       if (this.#stopping) return;
       if (performance.now() > giveUpMs) throw new Error(`no ${wanted} gateways in ${startTimeoutMs / 1000} s: ${this.#why()}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -163,7 +136,7 @@ export class LocalFleet {
     const registry = this.#registry;
     const router = this.#router;
     if (registry === undefined || router === undefined) throw new Error("the fleet is not started");
-    const configuration = gatewayConfiguration(this.#manifest, pod, this.#options.jwtSecret);
+    const configuration = gatewayConfiguration(this.#manifest.current, pod, this.#options.jwtSecret);
     const gateway = await createGateway(configuration, { registry, router: router.link, clock: systemClock, logger: this.#logger });
     return {
       clientAddress: gateway.addresses.client,

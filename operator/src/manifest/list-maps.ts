@@ -20,12 +20,8 @@ function* repeatedIn(elements: readonly unknown[], keys: readonly string[], path
     const first = seen.get(key);
     if (first === undefined) seen.set(key, index);
     else {
-      const [name = ""] = keys;
-      yield {
-        path: joinField(`${path}[${index}]`, name),
-        value: element[name],
-        expected: `a ${name} of its own: ${path}[${first}] has this one`,
-      };
+      const expected = `no duplicate: ${path}[${first}] has this ${keys.join(", ")}`;
+      yield { path: `${path}[${index}]`, value: keys.map((name) => element[name]).join(", "), expected };
     }
   }
 }

@@ -67,6 +67,16 @@ describe("a manifest means what it means to kubectl", () => {
   });
 });
 
+test.each([
+  ["kind: PushGateway\nmetadata: { name: demo }\nspec: {}", ['apiVersion: undefined, "pushfleet.dev/v1alpha1"']],
+  [
+    "apiVersion: v1\nkind: Pod\nmetadata: { name: demo }\nspec: {}",
+    ['apiVersion: "v1", "pushfleet.dev/v1alpha1"', 'kind: "Pod", "PushGateway"'],
+  ],
+])("what is no PushGateway is told so", (text, expected) => {
+  expect(verdict(text)).toEqual(expected);
+});
+
 describe("refused with its path, what stood there and what would be right", () => {
   test.each<readonly [string, string, readonly string[]]>([
     [
@@ -90,7 +100,7 @@ describe("refused with its path, what stood there and what would be right", () =
     [
       "two pools of one name",
       `${head}spec: { pools: [{ name: a }, { name: b }, { name: a }] }`,
-      ['spec.pools[2].name: "a", a name of its own: spec.pools[0] has this one'],
+      ['spec.pools[2]: "a", no duplicate: spec.pools[0] has this name'],
     ],
     [
       "a rule of an element, with the value it breaks",

@@ -43,7 +43,7 @@ export function checkManifest(value: unknown): ParsedManifest {
   const errors = validate(manifest) ? [] : (validate.errors ?? []);
   const metadata = isMapping(manifest["metadata"]) ? manifest["metadata"] : {};
   const faults = [
-    ...faultsFromSchemaErrors(errors),
+    ...faultsFromSchemaErrors(errors).map(withConstant),
     ...metadataFaults(metadata),
     ...repeatedKeys(manifest["spec"], manifestSchema.properties?.["spec"], "spec"),
     // As on the API server: what a rule says of a value of another type, or of one that is not there, is noise.
@@ -60,6 +60,16 @@ const harmless = new Set(["enum", "pattern", "minimum", "maximum", "minLength", 
 
 function letsRulesRun(error: ErrorObject): boolean {
   return harmless.has(error.keyword);
+}
+
+const constants = new Map([
+  ["apiVersion", "pushfleet.dev/v1alpha1"],
+  ["kind", "PushGateway"],
+]);
+
+function withConstant(fault: Fault): Fault {
+  const constant = constants.get(fault.path);
+  return constant === undefined ? fault : { ...fault, expected: JSON.stringify(constant) };
 }
 
 /** An address in a fault may hold a password, and faults are printed and logged. */
