@@ -30,6 +30,13 @@ export function readAtStart({ namespace, spec }: Manifest): ReadonlyMap<string, 
   return new Map(Object.entries(parts).map(([path, value]) => [path, JSON.stringify(value ?? null)]));
 }
 
+/** An edited manifest as the running fleet can follow it: what is read at the start is as it was. */
+export function withStarted({ name, spec }: Manifest, started: Manifest): Manifest {
+  const { registry, store, router } = started.spec;
+  const followed = withoutUndefined({ ...spec, registry, store, router: { ...spec.router, kafka: router.kafka } });
+  return { name, namespace: started.namespace, spec: followed as Manifest["spec"] };
+}
+
 /** Redis when the manifest names it, this process's memory otherwise. */
 export function registryConfiguration({ name, namespace, spec }: Manifest): RegistryConfig {
   const registry = spec.registry;

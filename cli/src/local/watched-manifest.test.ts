@@ -63,4 +63,6 @@ test("what is read at the start only is applied to nothing, and said", () => {
   expect(save(text('{ registry: { kind: Redis, url: "redis://127.0.0.1" }, dryRun: true }'))).toBe("applied");
   expect(reports[1]).toBe("spec.registry: is read at the start, restart pushfleet local for this change");
   expect(reports).toHaveLength(2);
+  expect(watched.current.spec).toMatchObject({ dryRun: true });
+  expect(watched.current.spec).not.toHaveProperty("registry");
 });

@@ -1,5 +1,5 @@
 import { type Manifest, parseManifest } from "@pushfleet/operator";
-import { readAtStart } from "./configurations.js";
+import { readAtStart, withStarted } from "./configurations.js";
 import { describeUnusable, type ReadText, readText } from "./manifest-file.js";
 
 export interface WatchedManifestOptions {
@@ -25,7 +25,7 @@ export class WatchedManifest {
     this.#judged = this.#seen;
   }
 
-  /** The last one that was right. */
+  /** The last one that was right, as far as a running fleet can follow it. */
   get current(): Manifest {
     return this.#current;
   }
@@ -50,7 +50,7 @@ export class WatchedManifest {
       report("the edit was not applied: what runs goes on as it was");
       return "refused";
     }
-    this.#current = read.manifest;
+    this.#current = withStarted(read.manifest, manifest);
     report(`${file} was applied`);
     const started = readAtStart(manifest);
     for (const [path, value] of readAtStart(read.manifest))

@@ -1,5 +1,6 @@
-import { type FleetSpec, fleetSpec, revisionOf } from "../core/index.js";
-import type { PushGatewayPool, PushGatewaySpec } from "../generated/push-gateway.js";
+import { type FleetSpec, fleetSpec } from "../core/index.js";
+import type { PushGatewaySpec } from "../generated/push-gateway.js";
+import { poolRevision } from "../kubernetes/objects/revisions.js";
 import type { Manifest } from "./parse-manifest.js";
 import { fillPools } from "./pool-replicas.js";
 
@@ -40,8 +41,4 @@ export function toFleetSpec(manifest: Manifest): FleetSpec {
 function replicasOfPools({ autoscaling, pools, replicas }: PushGatewaySpec): readonly number[] | undefined {
   // Without spec.replicas (which a rule asks for with External) the floor stands: never a surprise of a thousand gateways, never none.
   return autoscaling.mode === "External" ? fillPools(pools, replicas ?? 0) : undefined;
-}
-
-function poolRevision({ gateway }: PushGatewaySpec, pool: PushGatewayPool): string {
-  return revisionOf({ gateway, tuning: pool.tuning, hardConnections: pool.hardConnections });
 }
