@@ -279,6 +279,8 @@ export const limits = {
   createRefusedMs: 1_000,
   createRefusedMaxMs: 60_000,
   fleetsAtOnce: 8,
+  /** One reconcile of a fleet; its writes have time-outs of their own. */
+  fleetReconcileMs: 60_000,
   /** Beyond a drain's deadline and grace, until the deletion of a fleet waits no longer. */
   finalizerSlackMs: 60_000,
   conditionMessageCharactersMax: 2_000,
@@ -376,6 +378,7 @@ export const limits = {
   /** Room over the pods a fleet may have with its surge, for those still draining. */
   haproxyServersShare: 1.25,
   haproxyOpenFilesMin: 65_536,
+  haproxyThreadsMax: 64,
   /** A stopping HAProxy keeps its connections for at most this long, then cuts them. */
   haproxyStopSeconds: 1_800,
   haproxyConnectSeconds: 5,

@@ -27,6 +27,7 @@ export interface OperatorFacts {
 export type Made<T> = Json<T> & KubernetesObject;
 
 export type Component = "gateway" | "router" | "haproxy";
+export const componentLabel = "app.kubernetes.io/component";
 
 /** Labels of everything a fleet owns; `component` for what belongs to one of its parts. */
 export function fleetLabels(fleet: Pick<Fleet, "name">, component?: Component): Readonly<Record<string, string>> {
@@ -34,14 +35,14 @@ export function fleetLabels(fleet: Pick<Fleet, "name">, component?: Component): 
     "app.kubernetes.io/name": "pushfleet",
     "app.kubernetes.io/managed-by": "pushfleet-operator",
     "app.kubernetes.io/instance": fleet.name,
-    ...(component === undefined ? {} : { "app.kubernetes.io/component": component }),
+    ...(component === undefined ? {} : { [componentLabel]: component }),
     "pushfleet.dev/fleet": fleet.name,
   };
 }
 
 /** Selects the pods of one part of a fleet, and nothing of another fleet. */
 export function podSelector(fleet: Pick<Fleet, "name">, component: Component): Readonly<Record<string, string>> {
-  return { "app.kubernetes.io/component": component, "pushfleet.dev/fleet": fleet.name };
+  return { [componentLabel]: component, "pushfleet.dev/fleet": fleet.name };
 }
 
 /** Everything a fleet owns goes with it: the garbage collector sees to what the finalizer has not deleted. */

@@ -11,12 +11,14 @@ export const gatewaysName = (fleet: Named): string => `${fleet.name}-gateways`;
 export const gatewayName = (fleet: Named): string => `${fleet.name}-gateway`;
 /** Headless Service, Deployment, ServiceAccount, NetworkPolicy and PodDisruptionBudget of the routers. */
 export const routerName = (fleet: Named): string => `${fleet.name}-router`;
-/** ConfigMap, Deployment, ServiceAccount, NetworkPolicy and PodDisruptionBudget of the HAProxies. */
+/** Deployment, ServiceAccount, NetworkPolicy and PodDisruptionBudget of the HAProxies. */
 export const haproxyName = (fleet: Named): string => `${fleet.name}-haproxy`;
 /** ConfigMap and ControllerRevision of one revision of a pool. */
 export const poolRevisionName = (fleet: Named, pool: string, revision: string): string => `${fleet.name}-${pool}-${revision}`;
 /** ConfigMap and ControllerRevision of one revision of the routers. */
 export const routerRevisionName = (fleet: Named, revision: string): string => `${fleet.name}-router-${revision}`;
+/** ConfigMap and ControllerRevision of one revision of the HAProxies. */
+export const haproxyRevisionName = (fleet: Named, revision: string): string => `${fleet.name}-haproxy-${revision}`;
 /** Secret with the fleet's certificate authority. */
 export const authoritySecretName = (fleet: Named): string => `${fleet.name}-ca`;
 /** Secret with the certificate of one gateway pod. */

@@ -7,7 +7,7 @@ export const paths = {
   /** The HS256 key, whatever its entry in the Secret is called. */
   hs256: "/etc/pushfleet/auth/hs256",
   clientTls: "/etc/pushfleet/client-tls",
-  haproxyConfiguration: "/usr/local/etc/haproxy/haproxy.cfg",
+  haproxyConfiguration: "/etc/pushfleet/haproxy.cfg",
 } as const;
 
 /** The files of a part's own certificate, as both configurations name them. */

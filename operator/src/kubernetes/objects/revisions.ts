@@ -1,6 +1,7 @@
 import { revisionOf } from "../../core/index.js";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
 import type { Pool } from "./fleet.js";
+import { haproxySizes } from "./haproxy-configuration.js";
 
 /** What a pool's revision is a hash of: exactly what the user's spec says about the pod and about the configuration it reads once, at its start.
  *  Fields are picked by name: a newer schema that fills in a new default must not roll fleets whose users changed nothing, so a new field
@@ -41,6 +42,16 @@ export function routerInputs(spec: PushGatewaySpec) {
 
 export function routerRevision(spec: PushGatewaySpec): string {
   return revisionOf(routerInputs(spec));
+}
+
+/** As `templateInputs`, for the HAProxies: of the pools only the sizes, which move seldom. */
+export function haproxyInputs(spec: PushGatewaySpec) {
+  const { image, resources } = spec.loadBalancer.haproxy ?? {};
+  return { part: "haproxy", image, resources, extraPorts: spec.gateway.extraPorts, ...haproxySizes(spec) };
+}
+
+export function haproxyRevision(spec: PushGatewaySpec): string {
+  return revisionOf(haproxyInputs(spec));
 }
 
 function registryInputs({ registry }: PushGatewaySpec) {

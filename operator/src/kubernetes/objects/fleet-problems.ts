@@ -1,0 +1,177 @@
+import { limits } from "@pushfleet/protocol";
+import type { PushGatewaySpec } from "../../generated/push-gateway.js";
+import { hasCredentials } from "./configuration-parts.js";
+import { haproxyCapacity } from "./haproxy-configuration.js";
+import { clashingFleets } from "./names.js";
+import { poolsOnSameNodes } from "./pool-overlap.js";
+import { sysctlFault, wantedSysctls } from "./sysctls.js";
+
+export interface SpecProblem {
+  /** error: nothing new can be made from this spec; what runs goes on. warning: the fleet runs, and a person should know. */
+  readonly severity: "error" | "warning";
+  /** One word, for a condition. */
+  readonly reason: string;
+  /** Of the spec, such as `spec.gateway.auth`. */
+  readonly path: string;
+  /** What is wrong and what to do. */
+  readonly message: string;
+}
+
+/** What the operator knows of the fleet's namespace. */
+export interface KnownNamespace {
+  /** Entries of the Secrets that are there and their sizes in bytes, by the Secret's name. */
+  readonly secrets: ReadonlyMap<string, Readonly<Record<string, number>>>;
+  /** Names of the fleet and of other PushGateways in the namespace. */
+  readonly name: string;
+  readonly otherFleets: readonly string[];
+}
+
+/** Why a spec that the API took cannot be followed on Kubernetes, or not quite; errors first. */
+export function fleetProblems(spec: PushGatewaySpec, known: KnownNamespace): readonly SpecProblem[] {
+  const problems = [
+    ...registryProblems(spec),
+    ...storeProblems(spec),
+    ...authProblems(spec),
+    ...addressProblems(spec),
+    ...secretProblems(spec, known),
+    ...poolProblems(spec),
+    ...sysctlProblems(spec),
+    ...nameProblems(known),
+    ...loadBalancerProblems(spec),
+  ];
+  return problems.sort((a, b) => Number(a.severity === "warning") - Number(b.severity === "warning"));
+}
+
+const error = (reason: string, path: string, message: string): SpecProblem => ({ severity: "error", reason, path, message });
+const warning = (reason: string, path: string, message: string): SpecProblem => ({ severity: "warning", reason, path, message });
+
+function* registryProblems({ registry }: PushGatewaySpec): Iterable<SpecProblem> {
+  if (registry?.kind === "Redis") return;
+  const found = registry === undefined ? "registry is not set" : "registry.kind Memory lives inside one process";
+  yield error("RegistryMissing", "spec.registry", `${found}: gateways and routers need a Redis; set registry.kind Redis and registry.url`);
+}
+
+/** The stores that this release's router has. */
+const routerStores: readonly NonNullable<PushGatewaySpec["store"]>["kind"][] = ["Memory"];
+
+function* storeProblems({ store, router }: PushGatewaySpec): Iterable<SpecProblem> {
+  if (store === undefined) {
+    yield error("StoreMissing", "spec.store", `store is not set: set store.kind to ${routerStores.join(" or ")}`);
+  } else if (!routerStores.includes(store.kind)) {
+    const message = `this release's router cannot keep notifications in ${store.kind}: set store.kind to ${routerStores.join(" or ")}, with router.maxReplicas 1`;
+    yield error("StoreUnsupported", "spec.store.kind", message);
+  } else if (store.kind === "Memory") {
+    if (router.maxReplicas > 1) {
+      const message = `store.kind Memory lives inside one router: set router.minReplicas and router.maxReplicas to 1, not ${router.maxReplicas}`;
+      yield error("StoreNotShared", "spec.router.maxReplicas", message);
+    }
+    yield warning("StoreVolatile", "spec.store.kind", "store.kind Memory: what a device has missed is gone when the router stops");
+  }
+}
+
+function* authProblems({ gateway: { auth } }: PushGatewaySpec): Iterable<SpecProblem> {
+  if (auth.hs256SecretRef !== undefined || auth.jwksUrl !== undefined) return;
+  const message = "no key checks the clients' tokens: set gateway.auth.hs256SecretRef (an entry of a Secret) or gateway.auth.jwksUrl";
+  yield error("KeySourceMissing", "spec.gateway.auth", message);
+}
+
+/** The API's patterns let some addresses pass that a gateway or a router refuses at its start; it would start over and over. */
+function* addressProblems({ gateway, registry, store, router }: PushGatewaySpec): Iterable<SpecProblem> {
+  const redis = /^rediss?:\/\/[^\s/]+(\/\S*)?$/;
+  const expected = "write it as redis://[user:password@]host[:port][/database], or rediss://";
+  for (const [path, url] of [
+    ["spec.registry.url", registry?.url],
+    ["spec.store.url", store?.url],
+  ] as const) {
+    if (url !== undefined && !redis.test(url))
+      yield error("AddressInvalid", path, `${path.slice(5)} is no address of a Redis: ${expected}`);
+    if (url !== undefined && hasCredentials(url)) {
+      yield warning("PasswordInSpec", path, `${path.slice(5)} holds a password: whoever can read this PushGateway can read it`);
+    }
+  }
+  if (registry?.keyPrefix !== undefined && /[\s{}]/.test(registry.keyPrefix)) {
+    yield error("KeyPrefixInvalid", "spec.registry.keyPrefix", "registry.keyPrefix has a space or a brace in it: remove it");
+  }
+  const { jwksUrl } = gateway.auth;
+  if (jwksUrl !== undefined && !URL.canParse(jwksUrl)) {
+    yield error(
+      "AddressInvalid",
+      "spec.gateway.auth.jwksUrl",
+      `gateway.auth.jwksUrl is no URL: "${jwksUrl}"; write it as https://host/path`,
+    );
+  }
+  for (const broker of router.kafka?.brokers ?? []) {
+    if (/^(\[[0-9a-fA-F:]+\]|[^\s:[\]]+):[0-9]{1,5}$/.test(broker)) continue;
+    yield error("AddressInvalid", "spec.router.kafka.brokers", `router.kafka.brokers: "${broker}" is not host:port`);
+  }
+}
+
+function* secretProblems({ gateway, certificateAuthority }: PushGatewaySpec, { secrets }: KnownNamespace): Iterable<SpecProblem> {
+  const tls = ["tls.crt", "tls.key"];
+  const { hs256SecretRef } = gateway.auth;
+  if (hs256SecretRef !== undefined) {
+    const { name, key } = hs256SecretRef;
+    yield* missingEntries("gateway.auth.hs256SecretRef", name, [key], secrets);
+    const bytes = secrets.get(name)?.[key];
+    if (bytes !== undefined && bytes > 0 && bytes < limits.hs256KeyBytesMin) {
+      const message = `the HS256 key (entry ${key} of Secret ${name}) has ${bytes} bytes: use at least ${limits.hs256KeyBytesMin} (RFC 7518 section 3.2)`;
+      yield warning("KeyTooShort", "spec.gateway.auth.hs256SecretRef", message);
+    }
+  }
+  if (gateway.tls !== undefined) yield* missingEntries("gateway.tls.secretName", gateway.tls.secretName, tls, secrets);
+  if (certificateAuthority !== undefined) {
+    yield* missingEntries("certificateAuthority.secretName", certificateAuthority.secretName, tls, secrets);
+  }
+}
+
+function* missingEntries(field: string, name: string, keys: readonly string[], secrets: KnownNamespace["secrets"]): Iterable<SpecProblem> {
+  const entries = secrets.get(name);
+  const path = `spec.${field}`;
+  if (entries === undefined) {
+    yield error(
+      "SecretMissing",
+      path,
+      `${field} names the Secret ${name}, which is not in this namespace: create it with ${keys.join(" and ")}`,
+    );
+    return;
+  }
+  for (const key of keys.filter((one) => (entries[one] ?? 0) === 0)) {
+    yield error("SecretIncomplete", path, `the Secret ${name} (${field}) has no entry ${key}, or it is empty: add it`);
+  }
+}
+
+function* poolProblems({ pools }: PushGatewaySpec): Iterable<SpecProblem> {
+  for (const [one, other] of poolsOnSameNodes(pools)) {
+    const message =
+      `pools ${one.name} and ${other.name} select the same nodes, so that a node may get gateways of both: give their nodeSelectors different ` +
+      "values of one label, or taint the nodes of one and let only that pool tolerate it";
+    yield error("PoolsOverlap", "spec.pools", message);
+  }
+}
+
+function* sysctlProblems({ pools }: PushGatewaySpec): Iterable<SpecProblem> {
+  for (const { name: pool, tuning } of pools) {
+    for (const sysctl of wantedSysctls(tuning)) {
+      const fault = sysctlFault(sysctl);
+      if (fault === undefined) continue;
+      yield warning("SysctlInvalid", "spec.pools[].tuning.sysctls", `pool ${pool}: ${sysctl.name} ${fault}; it is not set`);
+    }
+  }
+}
+
+function* nameProblems({ name, otherFleets }: KnownNamespace): Iterable<SpecProblem> {
+  for (const other of clashingFleets(name, otherFleets)) {
+    const message = `the PushGateway ${other} in this namespace needs objects of the same names as ${name}: make one of them again under another name`;
+    yield error("NamesClash", "metadata.name", message);
+  }
+}
+
+function* loadBalancerProblems(spec: PushGatewaySpec): Iterable<SpecProblem> {
+  if (spec.loadBalancer.kind !== "HAProxy") return;
+  const { capacity, needed } = haproxyCapacity(spec);
+  if (capacity >= needed) return;
+  const message =
+    `the HAProxies can open ${capacity} connections to one gateway (replicas x client ports x ${limits.connectionsPerProxyServer}), ` +
+    `which may hold ${needed}: add gateway.extraPorts or loadBalancer.haproxy.replicas`;
+  yield warning("LoadBalancerTooSmall", "spec.loadBalancer.haproxy", message);
+}
