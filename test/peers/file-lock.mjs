@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** How long one waits for another checkout's download before it gives up. */
+/** How long one waits for another checkout's download before it gives up, unless the caller knows better. */
 const LOCK_WAIT_SECONDS = 900;
 
 /**
@@ -13,15 +13,16 @@ const LOCK_WAIT_SECONDS = 900;
  * @template T
  * @param {string} path
  * @param {() => Promise<T>} work
+ * @param {number} [waitSeconds]
  * @returns {Promise<T>}
  */
-export async function withFileLock(path, work) {
+export async function withFileLock(path, work, waitSeconds = LOCK_WAIT_SECONDS) {
   await mkdir(dirname(path), { recursive: true });
-  const keeper = ["--exclusive", "--timeout", String(LOCK_WAIT_SECONDS), path, "sh", "-c", "echo held; exec cat"];
+  const keeper = ["--exclusive", "--timeout", String(waitSeconds), path, "sh", "-c", "echo held; exec cat"];
   const holder = spawn("flock", keeper, { stdio: ["pipe", "pipe", "inherit"] });
   const ended = new Promise((resolve) => holder.once("close", resolve));
   const held = await Promise.race([once(holder.stdout, "data").then(() => true), ended.then(() => false)]);
-  if (!held) throw new Error(`no lock on ${path} within ${LOCK_WAIT_SECONDS} s (is another checkout still downloading?)`);
+  if (!held) throw new Error(`no lock on ${path} within ${waitSeconds} s (is another checkout still at work?)`);
   try {
     return await work();
   } finally {

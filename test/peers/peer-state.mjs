@@ -1,12 +1,14 @@
 // @ts-check
+import { join } from "node:path";
 import { aptLine } from "./debian-packages.mjs";
 import { findProgram } from "./find-program.mjs";
 import { areKafkaJarsComplete, locateKafkaJars } from "./kafka-jars.mjs";
+import { areKubernetesBinariesComplete, KUBERNETES_PROGRAMS, kubernetesRemedy, locateKubernetesBinaries } from "./kubernetes-binaries.mjs";
 
 /**
  * What a suite can ask for. "redis" and "kafka" may be a server that the environment names, shared with others; "redis-server"
- * and "kafka-server" are always our own, to stop, pause and configure. `detail` is for people.
- * @typedef {"redis" | "redis-server" | "kafka" | "kafka-server" | "haproxy"} PeerName
+ * and "kafka-server" are always our own, to stop, pause and configure, as is "kubernetes": its program is the folder of its programs. `detail` is for people.
+ * @typedef {"redis" | "redis-server" | "kafka" | "kafka-server" | "haproxy" | "kubernetes"} PeerName
  *
  * @typedef {{ kind: "given", variable: string, value: string }
  *   | { kind: "startable", program: string, detail: string }
@@ -34,6 +36,8 @@ export function observePeer(name, environment = process.env) {
       return observeKafkaServer(environment);
     case "haproxy":
       return observeHaproxy(environment);
+    case "kubernetes":
+      return observeKubernetes(environment);
     default:
       throw new Error(`no such peer: ${name}`);
   }
@@ -61,6 +65,24 @@ function observeHaproxy(environment) {
   if (path === undefined) return observeProgram("haproxy", "haproxy", environment);
   if (findProgram(path.value, environment) !== undefined) return path;
   return { kind: "missing", reason: `${path.variable}=${path.value} is not an executable file`, packages: [] };
+}
+
+/**
+ * @param {NodeJS.ProcessEnv} environment
+ * @returns {PeerState}
+ */
+function observeKubernetes(environment) {
+  const folder = given("PUSHFLEET_TEST_KUBERNETES_BIN", environment);
+  if (folder !== undefined) {
+    const absent = KUBERNETES_PROGRAMS.filter((name) => findProgram(join(folder.value, name), environment) === undefined);
+    if (absent.length === 0) return folder;
+    return { kind: "missing", reason: `${folder.variable}=${folder.value} has no ${absent.join(", ")}`, packages: [] };
+  }
+  const binaries = locateKubernetesBinaries(environment);
+  const bin = join(binaries.folder, "bin");
+  if (areKubernetesBinariesComplete(binaries)) return { kind: "startable", program: bin, detail: bin };
+  const remedy = kubernetesRemedy(findProgram("go", environment) !== undefined);
+  return { kind: "missing", reason: `no Kubernetes ${binaries.version} in ${binaries.folder}: ${remedy}`, packages: [] };
 }
 
 /**
