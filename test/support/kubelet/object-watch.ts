@@ -52,7 +52,7 @@ export class ObjectWatch<T extends KubernetesObject> {
       if (this.#ended.signal.aborted) return;
       if (status === 200) continue;
       await delay(RETRY_MS);
-      await this.#list();
+      if (!this.#ended.signal.aborted) await this.#list();
     }
   }
 
