@@ -3,11 +3,15 @@ import type { Server } from "@grpc/grpc-js";
 import { limits } from "@pushfleet/protocol";
 import type { Registry } from "@pushfleet/registry";
 import {
+  addHealthService,
   bindGrpcServer,
   type Clock,
   createGrpcServer,
   createLogger,
+  type FleetCertificate,
+  gatewayServiceName,
   type Logger,
+  openCertificate,
   type Readiness,
   type RouterLink,
   startAdminServer,
@@ -53,6 +57,12 @@ export interface GatewayParts {
   readonly whole?: WholeGateway | undefined;
 }
 
+/** What a gateway has beside what it is given. */
+interface OwnParts extends GatewayParts {
+  readonly logger: Logger;
+  readonly certificate: FleetCertificate | undefined;
+}
+
 const statesByPhase = {
   serving: v1.ServingState.STATE_SERVING,
   cordoned: v1.ServingState.STATE_CORDONED,
@@ -63,19 +73,24 @@ const statesByPhase = {
 /** Listens, takes a lease and serves. A registry that is away does not keep it from starting: it is not ready until it has a lease. Rejects,
  *  with nothing left running, when a port is taken or a file of the configuration cannot be read. */
 export async function createGateway(config: GatewayConfig, parts: GatewayParts): Promise<Gateway> {
-  const gateway = new RunningGateway(config, parts);
+  const { clock, logger = createLogger("gateway") } = parts;
+  const { tls } = config.grpc;
+  const certificate = tls && openCertificate(tls, { of: { role: "gateway", id: config.id }, clock, logger });
+  let gateway: RunningGateway | undefined;
   try {
+    gateway = new RunningGateway(config, { ...parts, logger, certificate });
     await gateway.start();
+    return gateway;
   } catch (cause) {
-    await gateway.release();
+    await gateway?.release();
+    certificate?.stop();
     throw cause;
   }
-  return gateway;
 }
 
 class RunningGateway implements Gateway {
   readonly #config: GatewayConfig;
-  readonly #parts: GatewayParts;
+  readonly #parts: OwnParts;
   readonly #logger: Logger;
   readonly #machine: MachineFacts = readMachine();
   readonly #capacity: Capacity;
@@ -93,8 +108,8 @@ class RunningGateway implements Gateway {
   #listener: Listener | undefined;
   #isStopping = false;
 
-  constructor(config: GatewayConfig, parts: GatewayParts) {
-    const { clock, registry, router, logger = createLogger("gateway"), workers = 1 } = parts;
+  constructor(config: GatewayConfig, parts: OwnParts) {
+    const { clock, registry, router, logger, certificate, workers = 1 } = parts;
     this.#config = config;
     this.#parts = parts;
     this.#logger = logger;
@@ -104,7 +119,10 @@ class RunningGateway implements Gateway {
     const tls = config.listen.tls !== undefined;
     this.#capacity = capacity({ maxConnections, nofile, memoryLimitBytes: memoryLimitBytes / workers, tls });
     this.#authenticator = createAuthenticator(config.auth, { clock });
-    this.#releases.push(() => this.#authenticator.stop());
+    this.#releases.push(
+      () => this.#authenticator.stop(),
+      () => certificate?.stop(),
+    );
     this.#metrics = new Metrics({ connections: () => this.#table.open, memoryLimitBytes, nofile });
     this.#bucket = new HandshakeBucket({ perSecond: handshakesPerSecond, burst: Math.max(1, handshakesPerSecond) }, this.#nowMs());
     const origins = config.listen.allowedOrigins;
@@ -113,7 +131,7 @@ class RunningGateway implements Gateway {
       gateway: config.id,
       zone: config.zone ?? "",
       grpcAddress: () => this.#grpcAddress,
-      grpcTls: config.grpc.tls,
+      grpcTls: certificate,
       heartbeat: config.heartbeat,
       authenticator: this.#authenticator,
       registry,
@@ -137,9 +155,11 @@ class RunningGateway implements Gateway {
 
   async start(): Promise<void> {
     const { grpc, admin } = this.#config;
-    addGatewayService(this.#grpc, this.#serviceHandlers(), this.#parts.clock);
+    const { clock, certificate } = this.#parts;
+    addGatewayService(this.#grpc, this.#serviceHandlers(), clock);
+    addHealthService(this.#grpc, { services: [gatewayServiceName], readiness: () => this.readiness(), clock });
     this.#releases.push(() => this.#grpc.forceShutdown());
-    const port = await bindGrpcServer(this.#grpc, grpc.host, grpc.port, grpc.tls);
+    const port = await bindGrpcServer(this.#grpc, grpc.host, grpc.port, certificate, { logger: this.#logger });
     this.#grpcAddress = `${grpc.advertiseHost ?? grpc.host}:${port}`;
     this.#listener = await this.#listen();
     this.#releases.push(() => this.#listener?.destroy());

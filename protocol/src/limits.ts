@@ -192,6 +192,11 @@ export const limits = {
   syncRetryMs: 2_000,
   gapsPerSecond: 500,
   routerCallMs: 5_000,
+  /** Names of routers are resolved this often, and after a call that no router answered, at least `routerResolveMinMs` apart. */
+  routerResolveMs: 5_000,
+  routerResolveMinMs: 1_000,
+  /** Addresses of routers that a worker has channels to. */
+  routerAddressesMax: 256,
   batchRetryMinMs: 200,
   batchRetryMaxMs: 5_000,
   /** Pages that a worker asks routers for at the same time; the other syncs wait their turn. */
@@ -279,6 +284,13 @@ export const limits = {
   createRefusedMs: 1_000,
   createRefusedMaxMs: 60_000,
   fleetsAtOnce: 8,
+  /** Secrets that a spec names are asked for this often, and more often while one is missing. */
+  secretLookMs: 60_000,
+  secretMissingLookMs: 5_000,
+  /** Owned objects are looked at again though nothing seems to have changed. */
+  ownedLookMs: 300_000,
+  /** What was made a moment ago is not cleared away: what needs it may not be seen yet. */
+  pruneAgeMs: 60_000,
   /** One reconcile of a fleet; its writes have time-outs of their own. */
   fleetReconcileMs: 60_000,
   /** Beyond a drain's deadline and grace, until the deletion of a fleet waits no longer. */
@@ -309,6 +321,7 @@ export const limits = {
   kubernetesCredentialsMs: 30_000,
   kubernetesCredentialsMinMs: 1_000,
   kubernetesListPage: 500,
+  kubernetesListPagesMax: 20_000,
   /** The server ends a watch after a time between these two, so that not all end together. */
   kubernetesWatchSecondsMin: 300,
   kubernetesWatchSecondsMax: 600,
@@ -320,6 +333,8 @@ export const limits = {
   /** Between two attempts at a list or a watch, doubling from the first to the second, each d uniform in [d/2, d]. */
   kubernetesRetryMinMs: 500,
   kubernetesRetryMaxMs: 15_000,
+  /** A wait that a server asks for is made longer by up to this share, so that not all come back together. */
+  kubernetesRetryJitterShare: 0.2,
   /** Failures of watches in a row, without a new event, after which everything is listed again: broken lines, and anything. */
   kubernetesMalformedMax: 3,
   kubernetesWatchFailuresMax: 8,

@@ -2,13 +2,16 @@ import { limits } from "@pushfleet/protocol";
 import type { Registry } from "@pushfleet/registry";
 import {
   type AdminServer,
+  addHealthService,
   bindGrpcServer,
   type Clock,
   createGrpcServer,
   createLogger,
   type Logger,
+  openCertificate,
   type Readiness,
   type RouterLink,
+  routerServiceName,
   startAdminServer,
 } from "@pushfleet/service";
 import type { Registry as MetricsRegistry } from "prom-client";
@@ -90,8 +93,10 @@ async function start(config: RouterConfig, parts: RouterParts, stops: (() => Pro
     lag: () => kafka?.lag ?? 0,
     workers: () => deliverer.workers,
   });
+  const certificate = config.grpc.tls && openCertificate(config.grpc.tls, { of: { role: "router" }, clock, logger });
+  stops.push(() => certificate?.stop());
   const shared = { ...metrics, registry, store, stamp, clock, logger, random };
-  const deliverer = new Deliverer({ ...shared, tls: config.grpc.tls });
+  const deliverer = new Deliverer({ ...shared, tls: certificate });
   stops.push(() => deliverer.stop());
   const pipeline = new Pipeline({ ...shared, deliverer, dedupe: new Dedupe(limits.dedupeEntriesMax) });
   stops.push(() => pipeline.stop());
@@ -107,18 +112,19 @@ async function start(config: RouterConfig, parts: RouterParts, stops: (() => Pro
     fanOut: async (read) => readMarks.send(read),
     logger,
   });
-  const grpc = createGrpcServer();
-  addRouterService(grpc, link, (body) => publisher.publish(body));
-  const grpcPort = await bindGrpcServer(grpc, config.grpc.host, config.grpc.port, config.grpc.tls);
-  stops.push(async () => {
-    await settleWithin(clock, limits.routerPartStopMs, new Promise<void>((resolve) => grpc.tryShutdown(() => resolve())));
-    grpc.forceShutdown();
-  });
   let isStopping = false;
   const readiness = (): Readiness => {
     if (isStopping) return { kind: "not_ready", reason: "stopping" };
     return kafka === undefined || kafka.isMember ? { kind: "ready" } : { kind: "not_ready", reason: "not a member of the Kafka group" };
   };
+  const grpc = createGrpcServer();
+  addHealthService(grpc, { services: [routerServiceName], readiness, clock });
+  addRouterService(grpc, link, (body) => publisher.publish(body));
+  const grpcPort = await bindGrpcServer(grpc, config.grpc.host, config.grpc.port, certificate, { logger });
+  stops.push(async () => {
+    await settleWithin(clock, limits.routerPartStopMs, new Promise<void>((resolve) => grpc.tryShutdown(() => resolve())));
+    grpc.forceShutdown();
+  });
   const admin: AdminServer = await startAdminServer({ ...config.admin, metrics: metrics.registry, readiness });
   stops.push(() => admin.stop());
   const http = await startHttpSource({

@@ -1,6 +1,7 @@
 import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
-import { bindGrpcServer, callUnary, createGrpcClient, createGrpcServer, gatewayService, isLoopback, routerService, v1 } from "./grpc.js";
+import { callUnary, gatewayService, isLoopback, routerService, v1 } from "./grpc.js";
+import { bindGrpcServer, createGrpcClient, createGrpcServer } from "./grpc-transport.js";
 
 test("a unary call and a stream carry their messages, bytes as they are", async () => {
   const server = createGrpcServer();

@@ -1,7 +1,7 @@
 import type { Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import { limits } from "@pushfleet/protocol";
-import { type Clock, gatewayService, v1 } from "@pushfleet/service";
+import { type Clock, gatewayService, v1, whenOver } from "@pushfleet/service";
 
 /** What the Gateway service of protocol/delivery.proto asks of a worker. */
 export interface GatewayServiceHandlers {
@@ -81,16 +81,10 @@ function watchStatus(
     call.write(new v1.GatewayStatus(now));
   };
   const cancel = clock.every(limits.statusCheckMs, look);
-  let isOver = false;
-  const end = (): void => {
-    if (isOver) return;
-    isOver = true;
+  whenOver(call, () => {
     cancel();
     onEnd();
-  };
-  call.on("cancelled", end);
-  call.on("close", end);
-  call.on("error", end);
+  });
   look();
 }
 

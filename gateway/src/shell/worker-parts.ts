@@ -1,6 +1,6 @@
 import type { CloseName, Cursor } from "@pushfleet/protocol";
 import type { Registry } from "@pushfleet/registry";
-import type { Clock, Logger, RouterLink, TlsFiles } from "@pushfleet/service";
+import type { Clock, Logger, RouterLink, Tls } from "@pushfleet/service";
 import type { RegistrationOutcome, SyncOutcome } from "../core/connection.js";
 import type { HeartbeatRules } from "../core/heartbeat-wheel.js";
 import type { Authenticator } from "./authenticator.js";
@@ -23,7 +23,7 @@ export interface WorkerOptions {
   readonly zone: string;
   /** "host:port" of its gRPC server. */
   readonly grpcAddress: () => string;
-  readonly grpcTls: TlsFiles | undefined;
+  readonly grpcTls: Tls | undefined;
   readonly heartbeat: HeartbeatRules;
   readonly authenticator: Authenticator;
   readonly registry: Registry;

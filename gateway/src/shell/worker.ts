@@ -230,7 +230,7 @@ export class Worker {
     if (user === undefined || device === undefined) return;
     const newerFence = fence ?? replaced.fence + 1;
     if (replaced.lease.address === this.#options.grpcAddress()) this.disconnect(replaced.connection, user, device, newerFence);
-    else void this.parts.peers.disconnect(replaced.lease.address, { user, device, connection: replaced.connection, fence: newerFence });
+    else void this.parts.peers.disconnect(replaced.lease, { user, device, connection: replaced.connection, fence: newerFence });
   }
 
   /** From now on it is delivered to; hello is the first thing it hears. */

@@ -27,7 +27,7 @@ serveWorker({
     const parts = { clock: systemClock, logger };
     const registry = createRegistry(config.registry, parts);
     await registry.start();
-    const router = connectRouters(config.router.addresses, config.grpc.tls);
+    const router = connectRouters({ ...config.router, tls: config.grpc.tls, ...parts });
     const gateway = await createGateway(config, { ...parts, registry, router, workers, whole });
     return {
       gateway,

@@ -1,6 +1,6 @@
 import { type Cursor, type Incarnation, limits } from "@pushfleet/protocol";
 import type { Lease, Located, Registry } from "@pushfleet/registry";
-import type { Clock, Logger, TlsFiles } from "@pushfleet/service";
+import type { Clock, Logger, Tls } from "@pushfleet/service";
 import type { UserDelivery } from "./user-delivery.js";
 import { WorkerStream } from "./worker-stream.js";
 
@@ -8,7 +8,7 @@ export interface DelivererOptions {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly tls: TlsFiles | undefined;
+  readonly tls: Tls | undefined;
   readonly onHop: (seconds: number) => void;
   /** Deliveries counted because their worker will send `gap`. */
   readonly onResync: (count: number) => void;
@@ -69,7 +69,7 @@ export class Deliverer {
   #stream(lease: Lease): WorkerStream {
     const known = this.#streams.get(lease.incarnation);
     if (known !== undefined) return known;
-    const stream = new WorkerStream({ ...this.#options, address: lease.address });
+    const stream = new WorkerStream({ ...this.#options, lease });
     this.#streams.set(lease.incarnation, stream);
     return stream;
   }

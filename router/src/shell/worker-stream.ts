@@ -1,7 +1,7 @@
 import type { Client, ClientDuplexStream } from "@grpc/grpc-js";
 import { limits } from "@pushfleet/protocol";
-import type { Located } from "@pushfleet/registry";
-import { type Cancel, type Clock, createGrpcClient, gatewayService, type TlsFiles, v1 } from "@pushfleet/service";
+import type { Lease, Located } from "@pushfleet/registry";
+import { type Cancel, type Clock, createGrpcClient, gatewayService, type Tls, v1 } from "@pushfleet/service";
 import { encodeDeliverBatch, measureParcel, type Parcel } from "./deliver-batch-bytes.js";
 import type { UserDelivery } from "./user-delivery.js";
 
@@ -13,8 +13,9 @@ interface Batch {
 }
 
 export interface WorkerStreamOptions {
-  readonly address: string;
-  readonly tls: TlsFiles | undefined;
+  /** Where the worker is, and of which gateway: with TLS nothing is sent to any other process there. */
+  readonly lease: Pick<Lease, "gateway" | "address">;
+  readonly tls: Tls | undefined;
   readonly clock: Clock;
   /** From a batch to its outcomes. */
   readonly onHop: (seconds: number) => void;
@@ -38,7 +39,7 @@ export class WorkerStream {
 
   constructor(options: WorkerStreamOptions) {
     this.#options = options;
-    this.#client = createGrpcClient(options.address, options.tls);
+    this.#client = createGrpcClient(options.lease.address, options.tls, { expect: { role: "gateway", id: options.lease.gateway } });
     this.#cancelCheck = options.clock.every(limits.workerCheckMs, () => this.#check());
   }
 
