@@ -3,11 +3,12 @@ import fc from "fast-check";
 import { type PushGatewaySpec, pushGatewaySchema } from "../../operator/src/generated/push-gateway.js";
 import type { Fleet, OperatorFacts } from "../../operator/src/kubernetes/objects/index.js";
 
+const validate = new Ajv({ allErrors: true, useDefaults: true, strict: false, validateFormats: false }).compile({
+  properties: { spec: (pushGatewaySchema["properties"] as { readonly spec: object }).spec },
+});
+
 /** A spec as the API server hands it out: checked against the schema, defaults filled in. Throws for one it would refuse (but for CEL rules). */
 export function completeSpec(spec: object): PushGatewaySpec {
-  const validate = new Ajv({ allErrors: true, useDefaults: true, strict: false, validateFormats: false }).compile({
-    properties: { spec: (pushGatewaySchema["properties"] as { readonly spec: object }).spec },
-  });
   const object = { spec: structuredClone(spec) };
   if (!validate(object)) throw new Error(`not a spec: ${JSON.stringify(validate.errors?.map((e) => `${e.instancePath} ${e.message}`))}`);
   return object.spec as PushGatewaySpec;
