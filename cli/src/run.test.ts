@@ -28,6 +28,17 @@ function manifestFile(text: string): string {
 
 const head = "apiVersion: pushfleet.dev/v1alpha1\nkind: PushGateway\nmetadata: { name: demo }\n";
 
+test.each(["local", "listen", "token", "validate", "storm"])(
+  "%s has --help, --version and -o json, and says what its exit codes mean",
+  async (command) => {
+    const help = await cli(command, "--help");
+    expect(help).toMatchObject({ code: 0, error: "" });
+    for (const part of [`pushfleet ${command} `, "-o, --output <format>", "Exit: 0 done"]) expect(help.out).toContain(part);
+    expect(await cli(command, "--version")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+/) });
+    expect(await cli(command, "--no-such-option")).toMatchObject({ code: 2, out: "" });
+  },
+);
+
 test("help and version end with 0, an unknown command and a missing option with 2", async () => {
   expect(await cli("--help")).toMatchObject({ code: 0, out: expect.stringContaining("listen") });
   expect(await cli("--version")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+/) });
@@ -48,6 +59,17 @@ describe("token", () => {
     const { out } = await cli("token", "usr_42", "-o", "json");
     const printed = JSON.parse(out) as { token: string; user: string };
     expect(decodeJwt(printed.token).sub).toBe(printed.user);
+  });
+
+  test("takes the secret from a file, and says when it has none", async () => {
+    const { out } = await cli("token", "usr_42", "--jwt-secret-file", manifestFile("from-a-file\n"));
+    await expect(jwtVerify(out.trim(), new TextEncoder().encode("from-a-file"))).resolves.toBeDefined();
+    expect(await cli("token", "usr_42", "--jwt-secret", "")).toMatchObject({
+      code: 2,
+      out: "",
+      error: expect.stringContaining("--jwt-secret:"),
+    });
+    expect(await cli("token", "usr_42", "--jwt-secret-file", manifestFile(" "))).toMatchObject({ code: 2, out: "" });
   });
 
   test("names every fault and prints none", async () => {
@@ -93,6 +115,9 @@ describe("validate", () => {
     expect(code).toBe(2);
     expect(JSON.parse(out)).toMatchObject({ valid: false, faults: [{ path: "spec.drian" }] });
     expect(await cli("validate", "-f", "/nowhere.yaml")).toMatchObject({ code: 2, error: expect.stringContaining("cannot be read") });
+    const unreadable = await cli("validate", "-o", "json", "-f", "/nowhere.yaml");
+    expect([unreadable.code, unreadable.error]).toEqual([2, ""]);
+    expect(JSON.parse(unreadable.out)).toMatchObject({ valid: false, faults: [{ value: "/nowhere.yaml" }] });
   });
 });
 
@@ -113,6 +138,12 @@ describe("local", () => {
     const { code, out, error } = await cli("local", "-f", manifestFile(`${head}spec: ${spec}`));
     expect([code, out]).toEqual([2, ""]);
     expect(error).toMatch(expected);
+  });
+
+  test("faults as JSON are a line on standard output", async () => {
+    const { code, out, error } = await cli("local", "-o", "json", "-f", manifestFile(`${head}spec: { dryRun: maybe }`));
+    expect([code, error]).toEqual([2, ""]);
+    expect(JSON.parse(out)).toMatchObject({ kind: "refused", faults: [{ path: "spec.dryRun", value: "maybe" }] });
   });
 
   test("an empty secret and a secret file that is not there end with 2", async () => {

@@ -22,6 +22,8 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
 const manifestOption = () => new Option("-f, --file <file>", "a PushGateway manifest (YAML)").makeOptionMandatory();
 const outputOption = () => new Option("-o, --output <format>", "how to print").choices(["text", "json"]).default("text");
 const secretOption = () => new Option("--jwt-secret <secret>", "HS256 secret").default("dev-secret");
+const secretFileOption = () => new Option("--jwt-secret-file <file>", "read the secret from a file instead");
+const exitCodes = "\nExit: 0 done, or stopped by a signal; 1 it failed while it ran; 2 wrong arguments or input, nothing was done.";
 
 /** Commands are loaded when they are run: `pushfleet token` needs no gateway. */
 function createProgram(io: Io, done: (code: ExitCode) => void): Command {
@@ -38,8 +40,9 @@ function createProgram(io: Io, done: (code: ExitCode) => void): Command {
     .description("run a whole fleet on this machine: operator loop, gateways, a router, a balancer")
     .addOption(manifestOption())
     .addOption(secretOption())
-    .option("--jwt-secret-file <file>", "read the secret from a file instead")
+    .addOption(secretFileOption())
     .addOption(new Option("--quiet", "no live line every second"))
+    .addOption(outputOption())
     .action(async (options) => done(await (await import("./commands/local.js")).local(options, io)));
 
   program
@@ -60,6 +63,7 @@ function createProgram(io: Io, done: (code: ExitCode) => void): Command {
     .option("--device <id>", "put a device id into the token, as its device claim")
     .option("--ttl <seconds>", "how long it is good for", "3600")
     .addOption(secretOption())
+    .addOption(secretFileOption())
     .addOption(outputOption())
     .action(async (user: string, options) => done(await (await import("./commands/token.js")).token(user, options, io)));
 
@@ -79,6 +83,7 @@ function createProgram(io: Io, done: (code: ExitCode) => void): Command {
     .addOption(outputOption())
     .action(async (options) => done(await (await import("./commands/storm.js")).storm(options, io)));
 
-  for (const command of program.commands) command.exitOverride().configureOutput({ writeOut: io.out, writeErr: io.error });
+  for (const command of program.commands)
+    command.exitOverride().configureOutput({ writeOut: io.out, writeErr: io.error }).addHelpText("after", exitCodes);
   return program;
 }

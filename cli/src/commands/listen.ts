@@ -31,7 +31,8 @@ export async function listen(options: ListenOptions, io: Io): Promise<ExitCode> 
         if (options.ack && !notification.read) client.ack([notification.notificationId]);
       },
       onState: (state) => {
-        if (options.output === "text") io.error(`${describeState(state)}\n`);
+        // Why it ended is told in every format: the exit code alone does not.
+        if (options.output === "text" || (state.kind === "closed" && !io.signal.aborted)) io.error(`${describeState(state)}\n`);
         if (state.kind === "closed") resolve(io.signal.aborted ? 0 : 1);
       },
     });

@@ -1,15 +1,15 @@
-import { readFileSync } from "node:fs";
-import type { ExitCode, Io } from "../io.js";
+import type { ExitCode, Io, OutputFormat } from "../io.js";
 import { localFaults } from "../local/configurations.js";
-import { describeLive } from "../local/live-line.js";
 import { LocalFleet } from "../local/local-fleet.js";
-import { describeUnusable, readManifest } from "../local/manifest-file.js";
+import { type LocalOutput, localOutput } from "../local/local-output.js";
+import { describeUnusable, faultsOf, type ReadManifest, readManifest } from "../local/manifest-file.js";
+import { readSecret, type SecretOptions } from "./secret.js";
+import { signToken } from "./token.js";
 
-export interface LocalOptions {
+export interface LocalOptions extends SecretOptions {
   readonly file: string;
-  readonly jwtSecret: string;
-  readonly jwtSecretFile?: string | undefined;
   readonly quiet?: boolean | undefined;
+  readonly output: OutputFormat;
 }
 
 /** Fixed, so that what a guide says is true on every machine; all on loopback. */
@@ -17,85 +17,66 @@ export const localPorts = { client: 8080, http: 8081, console: 8090 } as const;
 
 const liveLineMs = 1_000;
 
-/** Runs a fleet until a signal; then closes everything with 1001, without a drain. */
+/** Runs a fleet until a signal; then closes everything with 1001, without a drain. 0: stopped by a signal; 1: it did not come up; 2: the
+ *  manifest or the secret is wrong, nothing was started. */
 export async function local(options: LocalOptions, io: Io): Promise<ExitCode> {
-  const read = readManifest(options.file);
-  const missing = read.kind === "manifest" ? localFaults(read.manifest) : [];
-  if (read.kind !== "manifest" || missing.length > 0) {
-    const unusable = read.kind === "manifest" ? { kind: "faults" as const, faults: missing } : read;
-    for (const line of describeUnusable(options.file, unusable)) io.error(`${line}\n`);
-    return 2;
-  }
-  const secret = readSecret(options, io);
-  if (secret === undefined) return 2;
+  const output = localOutput(options.output, io);
+  const read = readFeasible(options.file);
+  const secret = readSecret(options);
+  if (read.kind !== "manifest") output.refused(faultsOf(options.file, read), describeUnusable(options.file, read));
+  if (secret.kind === "fault") output.failed(secret.fault);
+  if (read.kind !== "manifest" || secret.kind === "fault") return 2;
   const fleet = new LocalFleet({
     manifestFile: options.file,
     manifest: read.manifest,
-    jwtSecret: secret,
+    jwtSecret: secret.secret,
     ports: localPorts,
-    report: (line) => io.error(`${line}\n`),
+    report: output.report,
   });
   try {
-    await fleet.start();
+    await Promise.race([fleet.start(), aborted(io.signal)]);
+    if (!io.signal.aborted) await follow(fleet, { ...options, secret: secret.secret }, output, io);
   } catch (cause) {
-    io.error(`pushfleet local: ${explain(cause)}\n`);
+    output.failed(explain(cause));
     await fleet.stop();
     return 1;
   }
-  io.out(await welcome(fleet, secret));
-  const timer = setInterval(() => {
-    if (options.quiet !== true) io.out(`${describeLive(fleet.live())}\n`);
-  }, liveLineMs);
-  await aborted(io.signal);
-  clearInterval(timer);
-  io.out("stopping: connections are closed with 1001\n");
+  output.stopping();
   await fleet.stop();
   return 0;
 }
 
-function readSecret(options: LocalOptions, io: Io): string | undefined {
-  if (options.jwtSecretFile === undefined) {
-    if (options.jwtSecret === "") io.error('--jwt-secret: "" is not right, expected at least one character\n');
-    return options.jwtSecret === "" ? undefined : options.jwtSecret;
-  }
-  try {
-    const secret = readFileSync(options.jwtSecretFile, "utf8").trim();
-    if (secret === "") io.error(`--jwt-secret-file: ${options.jwtSecretFile} is not right, expected at least one character in it\n`);
-    return secret === "" ? undefined : secret;
-  } catch (cause) {
-    io.error(`--jwt-secret-file: ${options.jwtSecretFile} is not right, expected a readable file (${(cause as Error).message})\n`);
-    return undefined;
-  }
+/** A manifest that is right and that this machine can follow. */
+function readFeasible(file: string): ReadManifest {
+  const read = readManifest(file);
+  const faults = read.kind === "manifest" ? localFaults(read.manifest) : [];
+  return faults.length > 0 ? { kind: "faults", faults } : read;
+}
+
+/** Tells what happens, until a signal. */
+async function follow(
+  fleet: LocalFleet,
+  options: { readonly secret: string; readonly quiet?: boolean | undefined },
+  output: LocalOutput,
+  io: Io,
+): Promise<void> {
+  output.up({
+    fleet: fleet.name,
+    file: fleet.manifestFile,
+    clients: `ws://127.0.0.1:${localPorts.client}/connect`,
+    publish: `http://127.0.0.1:${localPorts.http}/v1/notifications`,
+    console: `http://127.0.0.1:${localPorts.console}`,
+    token: await signToken({ user: "usr_42", ttlSeconds: 3600, secret: options.secret }),
+  });
+  const timer = options.quiet === true ? undefined : setInterval(() => output.live(fleet.live()), liveLineMs);
+  await aborted(io.signal);
+  clearInterval(timer);
 }
 
 function explain(cause: unknown): string {
   const error = cause as NodeJS.ErrnoException;
   if (error.code === "EADDRINUSE") return `${error.message}: another program (or another pushfleet local) has this port, stop it first`;
   return error.message;
-}
-
-async function welcome(fleet: LocalFleet, secret: string): Promise<string> {
-  const { signToken } = await import("./token.js");
-  const token = await signToken({ user: "usr_42", ttlSeconds: 3600, secret });
-  const body = '{"user_id":"usr_42","data":{"text":"hello"}}';
-  return `
-pushfleet ${fleet.name} is up
-
-  clients   ws://127.0.0.1:${localPorts.client}/connect
-  publish   http://127.0.0.1:${localPorts.http}/v1/notifications
-  console   http://127.0.0.1:${localPorts.console}/api/fleet   /api/events   /metrics
-
-in a second terminal, be usr_42:
-
-  npx --no-install pushfleet listen --token ${token}
-
-in a third, publish to usr_42:
-
-  curl -sS http://127.0.0.1:${localPorts.http}/v1/notifications -H 'content-type: application/json' -d '${body}'
-
-edit ${fleet.manifestFile} and save: it is applied at once. Ctrl-C stops everything.
-
-`;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,27 +1,29 @@
 import { idExpected, parseDeviceId, parseUserId } from "@pushfleet/protocol";
 import { SignJWT } from "jose";
 import type { ExitCode, Io, OutputFormat } from "../io.js";
+import { readSecret, type SecretOptions } from "./secret.js";
 
-export interface TokenOptions {
+export interface TokenOptions extends SecretOptions {
   readonly device?: string | undefined;
   readonly ttl: string;
-  readonly jwtSecret: string;
   readonly output: OutputFormat;
 }
 
 /** Prints an HS256 token: `sub` the user, `iat` now, `exp` after `--ttl` seconds. */
 export async function token(user: string, options: TokenOptions, io: Io): Promise<ExitCode> {
   const ttlSeconds = Number(options.ttl);
+  const read = readSecret(options);
   const faults = [
     ...(parseUserId(user) === undefined ? [`USER: ${JSON.stringify(user)} is not right, expected ${idExpected}`] : []),
     ...(options.device !== undefined && parseDeviceId(options.device) === undefined ? [`--device: expected ${idExpected}`] : []),
     ...(Number.isInteger(ttlSeconds) && ttlSeconds > 0 ? [] : ["--ttl: expected a whole number of seconds above 0"]),
+    ...(read.kind === "fault" ? [read.fault] : []),
   ];
-  if (faults.length > 0) {
+  if (faults.length > 0 || read.kind === "fault") {
     for (const fault of faults) io.error(`pushfleet token: ${fault}\n`);
     return 2;
   }
-  const signed = await signToken({ user, device: options.device, ttlSeconds, secret: options.jwtSecret });
+  const signed = await signToken({ user, device: options.device, ttlSeconds, secret: read.secret });
   io.out(options.output === "json" ? `${JSON.stringify({ token: signed, user, device: options.device, ttlSeconds })}\n` : `${signed}\n`);
   return 0;
 }

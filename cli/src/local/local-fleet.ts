@@ -48,6 +48,7 @@ export class LocalFleet {
   #passThrough: PassThrough | undefined;
   #console: ConsoleServer | undefined;
   #world: LocalWorld | undefined;
+  #starting: Promise<void> | undefined;
   #loop: Promise<void> | undefined;
   #stopping = false;
   #deliveries = { total: 0, atMs: 0, perSecond: 0 };
@@ -59,8 +60,14 @@ export class LocalFleet {
     this.manifestFile = options.manifestFile;
   }
 
-  /** Resolves when the first `minReplicas` gateways serve; rejects when a port is taken or a gateway does not come up. */
+  /** Resolves when the first `minReplicas` gateways serve, or when it is stopped before; rejects when a port is taken or a gateway does not
+   *  come up. */
   async start(): Promise<void> {
+    this.#starting = this.#startAll();
+    await this.#starting;
+  }
+
+  async #startAll(): Promise<void> {
     const { ports } = this.#options;
     const parts = { clock: systemClock, logger: this.#logger };
     this.#passThrough = await startPassThrough({ host, port: ports.client });
@@ -95,6 +102,7 @@ export class LocalFleet {
   }
 
   async #stopAll(): Promise<void> {
+    await this.#starting?.catch(() => {}); // told by `start`
     await this.#loop;
     await this.#world?.stop();
     await Promise.all([this.#router?.stop(), this.#console?.stop(), this.#passThrough?.stop()]);

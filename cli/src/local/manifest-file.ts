@@ -22,14 +22,20 @@ export function readManifest(file: string): ReadManifest {
   return read.kind === "text" ? parseManifest(read.text) : read;
 }
 
-/** All that is wrong, a line each, ready to print. */
-export function describeUnusable(file: string, read: Exclude<ReadManifest, { kind: "manifest" }>): readonly string[] {
+/** All that is wrong: a file that cannot be read is one fault. */
+export function faultsOf(file: string, read: Exclude<ReadManifest, { kind: "manifest" }>): readonly Fault[] {
   switch (read.kind) {
     case "unreadable":
-      return [`${file}: cannot be read, expected a PushGateway manifest (${read.why})`];
+      return [{ path: "", value: file, expected: `a PushGateway manifest that can be read (${read.why})` }];
     case "faults":
-      return read.faults.map((fault) => `${file}: ${describeFault(fault)}`);
+      return read.faults;
     default:
       return assertNever(read);
   }
+}
+
+/** A line each, ready to print. */
+export function describeUnusable(file: string, read: Exclude<ReadManifest, { kind: "manifest" }>): readonly string[] {
+  if (read.kind === "unreadable") return [`${file}: cannot be read, expected a PushGateway manifest (${read.why})`];
+  return read.faults.map((fault) => `${file}: ${describeFault(fault)}`);
 }
