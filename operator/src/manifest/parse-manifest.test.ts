@@ -105,14 +105,14 @@ describe("refused with its path, what stood there and what would be right", () =
     [
       "a rule of an element, with the value it breaks",
       `${head}spec: { pools: [{ name: a, softConnections: 900, hardConnections: 800 }] }`,
-      [expect.stringMatching(/^spec\.pools\[0\]\.softConnections: 900, softConnections .* must be at most hardConnections/)] as never,
+      [expect.stringMatching(/^spec\.pools\[0\]\.softConnections: 900, to keep the rule: softConnections .* must be at most hardConnections/)] as never,
     ],
     [
       "a rule beside a value out of bounds",
       `${head}spec: { drain: { deadlineSeconds: 1 }, gateway: { heartbeat: { intervalSeconds: 90 } } }`,
       [
         "spec.drain.deadlineSeconds: 1, an integer from 10 to 86400",
-        expect.stringMatching(/^spec\.gateway\.heartbeat\.timeoutSeconds: 90, heartbeat\.timeoutSeconds must be above/),
+        expect.stringMatching(/^spec\.gateway\.heartbeat\.timeoutSeconds: 90, to keep the rule: heartbeat\.timeoutSeconds must be above/),
       ] as never,
     ],
     [

@@ -17,12 +17,12 @@ describe("rules are evaluated", () => {
   test("over whole numbers, which are no doubles", () => {
     const schema = withRule("self.a / 2 == 3", { a: integer });
     expect(faults(schema, { a: 7 })).toEqual([]);
-    expect(faults(schema, { a: 8 })).toEqual(["spec: a mapping, must keep self.a / 2 == 3"]);
+    expect(faults(schema, { a: 8 })).toEqual(["spec: a mapping, to keep the rule: must keep self.a / 2 == 3"]);
   });
 
   test("with the place their fieldPath says, though nothing stands there", () => {
     const schema = withRule("has(self.a.b)", { a: { type: "object", properties: { b: integer } } }, { fieldPath: ".a.b" });
-    expect(faults(schema, { a: {} })).toEqual(["spec.a.b: undefined, must keep has(self.a.b)"]);
+    expect(faults(schema, { a: {} })).toEqual(["spec.a.b: undefined, to keep the rule: must keep has(self.a.b)"]);
   });
 
   test("in every element of a list, every value of a map and every field, and only where they are", () => {
@@ -45,7 +45,7 @@ describe("rules are evaluated", () => {
       "x-kubernetes-validations": [{ rule: "self.all(k, k.matches('^[a-z]+$'))", message: "keys must be words" }],
     };
     expect(faults(schema, { a: "1" })).toEqual([]);
-    expect(faults(schema, { a: "1", b2: "2" })).toEqual(["spec: a mapping, keys must be words"]);
+    expect(faults(schema, { a: "1", b2: "2" })).toEqual(["spec: a mapping, to keep the rule: keys must be words"]);
   });
 
   test("with the names of fields as Kubernetes escapes them", () => {
@@ -55,7 +55,7 @@ describe("rules are evaluated", () => {
 
   test("and one whose evaluation fails refuses the value, as on the API server", () => {
     const schema = withRule("self.a > 1", { a: integer });
-    expect(faults(schema, {})).toEqual(["spec: a mapping, must keep self.a > 1 (its rule cannot be evaluated here: field not found: a)"]);
+    expect(faults(schema, {})).toEqual(["spec: a mapping, to keep the rule: must keep self.a > 1 (which cannot be evaluated here: field not found: a)"]);
   });
 });
 

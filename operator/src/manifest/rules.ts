@@ -86,8 +86,8 @@ function* applyRule(rule: CompiledRule, self: CelInput, value: unknown, path: st
   if (result === true) return;
   const { source, fieldPath } = rule;
   const where = { path: fieldPath.reduce(joinField, path), value: shown(valueAt(value, fieldPath)) };
-  if (result === false) yield { ...where, expected: source.message };
-  else yield { ...where, expected: `${source.message} (its rule cannot be evaluated here: ${describe(result)})` };
+  const why = result === false ? "" : ` (which cannot be evaluated here: ${describe(result)})`;
+  yield { ...where, expected: `to keep the rule: ${source.message}${why}` };
 }
 
 function describe(result: unknown): string {
