@@ -25,6 +25,9 @@ export type Verb = "create" | "other";
 /** Status codes that say "later" without being the server's fault. */
 const laterStatuses: readonly number[] = [408, 425, 429];
 
+/** `reason` of a refusal of our own: the answer was longer than what we read; of a list, ask for less. */
+export const answerTooLong = "AnswerTooLong";
+
 /** What an answer that is not 2xx means. `nowMs` (wall clock) is for a Retry-After that is a date. */
 export function unwellResult({ status, retryAfter, body }: Answer, verb: Verb, nowMs: number): Unwell {
   const { reason, message, retryAfterSeconds } = statusFields(body);

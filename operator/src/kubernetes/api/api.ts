@@ -1,7 +1,7 @@
 import { limits } from "@pushfleet/protocol";
 import type { Clock, Logger } from "@pushfleet/service";
 import { type Counter, Registry } from "prom-client";
-import { isObject, malformed, unavailable, unwellResult, type Verb } from "./api-result.js";
+import { answerTooLong, isObject, malformed, unavailable, unwellResult, type Verb } from "./api-result.js";
 import type { KubeConfigSource } from "./credentials.js";
 import { startDeadline } from "./deadline.js";
 import { sharedCounter } from "./metrics.js";
@@ -177,9 +177,6 @@ async function bodyOf({ status, body }: HttpAnswer): Promise<ApiResult<unknown>>
   const object = parseJson(read.text);
   return isObject(object) ? { kind: "ok", object } : malformed("the answer is no JSON object");
 }
-
-/** `reason` of a refusal of our own: the answer was longer than what we read; of a list, ask for less. */
-export const answerTooLong = "AnswerTooLong";
 
 function objectOf<T extends KubernetesObject>(result: ApiResult<unknown>): ApiResult<T> {
   if (result.kind !== "ok") return result;
