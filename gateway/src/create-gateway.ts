@@ -118,7 +118,7 @@ class RunningGateway implements Gateway {
     const { nofile, memoryLimitBytes } = this.#machine;
     const tls = config.listen.tls !== undefined;
     this.#capacity = capacity({ maxConnections, nofile, memoryLimitBytes: memoryLimitBytes / workers, tls });
-    this.#authenticator = createAuthenticator(config.auth, { clock });
+    this.#authenticator = createAuthenticator(config.auth, { clock, logger });
     this.#releases.push(
       () => this.#authenticator.stop(),
       () => certificate?.stop(),

@@ -131,6 +131,7 @@ async function start(config: RouterConfig, parts: RouterParts, stops: (() => Pro
     ...config.http,
     apiTokensFile: config.http.apiTokensFile,
     clock,
+    logger,
     publish: (body) => publisher.publish(body),
     giveUp: () => publisher.giveUp(),
   });

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { limits } from "@pushfleet/protocol";
 import type { Cancel, Clock } from "./clock.js";
+import type { Logger } from "./logging.js";
 
 /** What stands in each file, in the order of the paths. */
 export type FileContents = readonly Buffer[];
@@ -57,5 +58,44 @@ export function watchFiles(paths: readonly string[], known: FileContents, option
       isStopped = true;
       cancel();
     },
+  };
+}
+
+/** What a file says, as it is now. */
+export interface FollowedFile<Value> {
+  readonly value: Value;
+  stop(): void;
+}
+
+export interface FollowOptions<Value> {
+  /** Its setting, for the log: "http.apiTokensFile". */
+  readonly name: string;
+  /** Throws with what would be right. */
+  readonly parse: (bytes: Buffer) => Value;
+  readonly clock: Pick<Clock, "every">;
+  readonly logger: Logger;
+}
+
+/** Reads `path` and follows it. Throws when it cannot be read or parsed at the start; later what is not right is logged once, and the last that was
+ *  serves on. */
+export function followFile<Value>(path: string, { name, parse, clock, logger }: FollowOptions<Value>): FollowedFile<Value> {
+  const contents = readFiles([path]);
+  const parseFirst = ([bytes = Buffer.alloc(0)]: FileContents): Value => parse(bytes);
+  let value = parseFirst(contents);
+  const onChange = (changed: FileContents): void => {
+    try {
+      value = parseFirst(changed);
+      logger.info({ name, path }, "a file has changed and is in force");
+    } catch (cause) {
+      logger.warn({ err: cause, name, path }, "a file has changed and is not right, what it said before holds");
+    }
+  };
+  const onUnreadable = (cause: Error): void => logger.warn({ err: cause, name, path }, "a file cannot be read, what it said before holds");
+  const watched = watchFiles([path], contents, { clock, onChange, onUnreadable });
+  return {
+    get value() {
+      return value;
+    },
+    stop: () => watched.stop(),
   };
 }

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { limits, parseUserId } from "@pushfleet/protocol";
-import { ManualClock } from "@pushfleet/service";
+import { createLogger, ManualClock } from "@pushfleet/service";
 import fc from "fast-check";
 import { type JWTPayload, jwtVerify } from "jose";
 import { afterAll, describe, expect, test } from "vitest";
@@ -23,10 +23,11 @@ const configurations = {
 };
 type Name = keyof typeof configurations;
 const clock = new ManualClock(nowMs);
+const logger = createLogger("gateway", "silent");
 const authenticators = {
-  plain: createAuthenticator(configurations.plain, { clock }),
-  strict: createAuthenticator(configurations.strict, { clock }),
-  wide: createAuthenticator(configurations.wide, { clock }),
+  plain: createAuthenticator(configurations.plain, { clock, logger }),
+  strict: createAuthenticator(configurations.strict, { clock, logger }),
+  wide: createAuthenticator(configurations.wide, { clock, logger }),
 };
 let accepted = 0;
 let seen = 0;

@@ -4,17 +4,20 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ManualClock } from "@pushfleet/service";
+import { limits } from "@pushfleet/protocol";
+import { createLogger, ManualClock } from "@pushfleet/service";
 import { exportJWK, generateKeyPair, type JWK, SignJWT, UnsecuredJWT } from "jose";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { waitFor } from "../../../test/peers/wait-for.js";
 import { formatResume, parseResume } from "../core/resume.js";
-import type { TokenVia } from "../core/token.js";
+import type { TokenVia, Verdict } from "../core/token.js";
 import { type AuthConfig, authFaults, createAuthenticator } from "./authenticator.js";
 
 const nowMs = 1_700_000_000_000;
 const nowSeconds = nowMs / 1000;
 const secret = "dev-secret";
 const clock = new ManualClock(nowMs);
+const logger = createLogger("gateway", "silent");
 const config: AuthConfig = { hs256Secret: secret, maxLifetimeSeconds: 300 };
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -27,14 +30,14 @@ function sign(claims: object, header: object = { alg: "HS256" }, key = secret, h
 }
 
 const judge = async (token: string, via: TokenVia = "header", changes: Partial<AuthConfig> = {}) => {
-  const authenticator = createAuthenticator({ ...config, ...changes }, { clock });
+  const authenticator = createAuthenticator({ ...config, ...changes }, { clock, logger });
   return authenticator.authenticate(token, via);
 };
 const rejection = (reason: string | RegExp) => ({ kind: "rejected", reason: expect.stringMatching(reason) });
 
 describe("with a secret", () => {
   test("a good token tells user, token id and times, without waiting", () => {
-    const verdict = createAuthenticator(config, { clock }).authenticate(sign({ ...good, jti: "t1" }), "query");
+    const verdict = createAuthenticator(config, { clock, logger }).authenticate(sign({ ...good, jti: "t1" }), "query");
     const issuedAtMs = nowMs;
     expect(verdict).toEqual({ kind: "accepted", user: "usr_42", tokenId: "t1", issuedAtMs, expiresAtMs: nowMs + 60_000 });
   });
@@ -124,10 +127,44 @@ describe("configuration", () => {
   test("a missing or empty file is told at start", () => {
     const file = join(folder, "empty");
     writeFileSync(file, "\n");
-    const create = (changes: Partial<AuthConfig>) => () => createAuthenticator({ maxLifetimeSeconds: 300, ...changes }, { clock });
+    const create = (changes: Partial<AuthConfig>) => () => createAuthenticator({ maxLifetimeSeconds: 300, ...changes }, { clock, logger });
     expect(create({ hs256SecretFile: join(folder, "absent") })).toThrow(/hs256SecretFile: expected a readable file/);
     expect(create({ hs256SecretFile: file })).toThrow(/is empty/);
     expect(create({ jwksFile: join(folder, "absent") })).toThrow(/jwksFile: expected a readable file/);
+  });
+
+  test("another secret in the file takes the place of the old one, for tokens and resumes, without a restart; an empty one does not", async () => {
+    const file = join(folder, "followed");
+    writeFileSync(file, "first\n");
+    const ownClock = new ManualClock(nowMs);
+    const authenticator = createAuthenticator({ maxLifetimeSeconds: 300, hs256SecretFile: file }, { clock: ownClock, logger });
+    const kinds = () =>
+      ["first", "second"].map((key) => (authenticator.authenticate(sign(good, undefined, key), "header") as Verdict).kind);
+    const resume = formatResume("usr_42" as never, "phone" as never, nowMs, authenticator.resumeKeys);
+    expect(kinds()).toEqual(["accepted", "rejected"]);
+
+    writeFileSync(file, "second\n");
+    await waitFor(
+      () => {
+        ownClock.advance(limits.fileLookMs);
+        return kinds()[1] === "accepted";
+      },
+      { what: "the second secret" },
+    );
+    expect(kinds()).toEqual(["rejected", "accepted"]);
+    expect(parseResume(resume, nowMs, authenticator.resumeKeys)).toEqual({ kind: "invalid" });
+
+    const warned = vi.spyOn(logger, "warn");
+    writeFileSync(file, "\n");
+    await waitFor(
+      () => {
+        ownClock.advance(limits.fileLookMs);
+        return warned.mock.calls.length > 0;
+      },
+      { what: "the empty file to be told" },
+    );
+    expect(kinds()).toEqual(["rejected", "accepted"]);
+    authenticator.stop();
   });
 
   test.each<[string, Partial<AuthConfig>, readonly string[]]>([
@@ -147,9 +184,9 @@ describe("configuration", () => {
   });
 
   test("a resume made by one gateway is good at another with the same secret, and at no other", () => {
-    const one = createAuthenticator(config, { clock }).resumeKeys;
-    const same = createAuthenticator(config, { clock }).resumeKeys;
-    const other = createAuthenticator({ ...config, resumeSecret: "another" }, { clock }).resumeKeys;
+    const one = createAuthenticator(config, { clock, logger }).resumeKeys;
+    const same = createAuthenticator(config, { clock, logger }).resumeKeys;
+    const other = createAuthenticator({ ...config, resumeSecret: "another" }, { clock, logger }).resumeKeys;
     const resume = formatResume("usr_42" as never, "phone" as never, nowMs, one);
     expect(parseResume(resume, nowMs, same)).toMatchObject({ kind: "valid", user: "usr_42", device: "phone" });
     expect(parseResume(resume, nowMs, other)).toEqual({ kind: "invalid" });
@@ -179,7 +216,7 @@ describe("with a key set", () => {
   const token = async (alg: string, kid: string, header: object = { kid }) =>
     new SignJWT({ ...good }).setProtectedHeader({ alg, ...header }).sign(keys.get(kid)?.privateKey ?? bytes(""));
   const open = (ownClock: ManualClock, changes: Partial<AuthConfig> = {}) =>
-    createAuthenticator({ maxLifetimeSeconds: 300, jwksUrl: url, ...changes }, { clock: ownClock });
+    createAuthenticator({ maxLifetimeSeconds: 300, jwksUrl: url, ...changes }, { clock: ownClock, logger });
 
   beforeAll(async () => {
     for (const alg of algorithms) await make(alg, alg);
@@ -279,6 +316,27 @@ describe("with a key set", () => {
     writeFileSync(file, JSON.stringify({ keys: published }));
     const authenticator = open(new ManualClock(nowMs), { jwksUrl: undefined, jwksFile: file });
     expect(await authenticator.authenticate(await token("EdDSA", "EdDSA"), "message")).toMatchObject({ kind: "accepted" });
+    authenticator.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  test("a key that goes from a file is good for nothing from then on, without a restart", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "authenticator-"));
+    const file = join(folder, "jwks.json");
+    publish("EdDSA");
+    writeFileSync(file, JSON.stringify({ keys: published }));
+    const ownClock = new ManualClock(nowMs);
+    const authenticator = open(ownClock, { jwksUrl: undefined, jwksFile: file });
+    const signed = await token("EdDSA", "EdDSA");
+    expect(await authenticator.authenticate(signed, "message")).toMatchObject({ kind: "accepted" });
+    writeFileSync(file, JSON.stringify({ keys: [] }));
+    await waitFor(
+      async () => {
+        ownClock.advance(limits.fileLookMs);
+        return (await authenticator.authenticate(signed, "message")).kind === "rejected";
+      },
+      { what: "the key to go" },
+    );
     authenticator.stop();
     rmSync(folder, { recursive: true });
   });

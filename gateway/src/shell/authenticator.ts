@@ -1,16 +1,16 @@
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { Fault } from "@pushfleet/protocol";
-import type { Clock } from "@pushfleet/service";
+import { type Clock, type FollowedFile, followFile, type Logger } from "@pushfleet/service";
 import type { ResumeKeys } from "../core/resume.js";
 import { type ClaimRules, checkClaims, type DecodedToken, decodeToken, rejected, type TokenVia, type Verdict } from "../core/token.js";
-import { createKeySet, type KeySet, readFromFile, readFromUrl } from "./jwks.js";
+import { createKeySet, type KeySet, parseKeySet, readFromFile, readFromUrl } from "./jwks.js";
 import { algorithmNames, isHmac, isSignature, signatureAlgorithm } from "./signatures.js";
 
 /** `auth` of gateway.yaml. At least one of the four sources of keys must be there: `authFaults` says so. */
 export interface AuthConfig {
   readonly hs256Secret?: string | undefined;
-  /** Read once at start; a newline at its end is not part of the secret. */
+  /** Followed: another secret takes the place of the old one at once, for tokens and (without `resumeSecret`) resumes. A newline at its end is not
+   *  part of it. */
   readonly hs256SecretFile?: string | undefined;
   readonly jwksUrl?: string | undefined;
   readonly jwksFile?: string | undefined;
@@ -64,14 +64,19 @@ function usableAlgorithms(hasSecret: boolean, hasKeySet: boolean): string {
   return `one of ${usable.join(", ")} (HS algorithms need a secret, the others a key set)`;
 }
 
+export interface AuthenticatorParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** Throws, with what would be right, when a file cannot be read. `config` is without `authFaults`. */
-export function createAuthenticator(config: AuthConfig, dependencies: { readonly clock: Clock }): Authenticator {
-  const { clock } = dependencies;
-  const secret = readSecret(config);
-  const keySet = openKeySet(config, clock);
+export function createAuthenticator(config: AuthConfig, parts: AuthenticatorParts): Authenticator {
+  const { clock } = parts;
+  const secrets = openSecrets(config, parts);
+  const keySet = openKeySet(config, parts);
   const rules = claimRules(config);
   const allowed = new Set(
-    config.algorithms ?? [...(secret === undefined ? [] : secretAlgorithms), ...(keySet === undefined ? [] : keySetAlgorithms)],
+    config.algorithms ?? [...(secrets === undefined ? [] : secretAlgorithms), ...(keySet === undefined ? [] : keySetAlgorithms)],
   );
 
   const authenticate = (text: string, via: TokenVia): Verdict | Promise<Verdict> => {
@@ -82,8 +87,8 @@ export function createAuthenticator(config: AuthConfig, dependencies: { readonly
     if (algorithm.kind === "public_key") {
       return keySet === undefined ? rejected("token algorithm not allowed") : judgeByKeySet(keySet, token, via);
     }
-    if (secret === undefined) return rejected("token algorithm not allowed");
-    if (!isHmac(algorithm, secret, token.signingInput, token.signature)) return rejected("bad token signature");
+    if (secrets === undefined) return rejected("token algorithm not allowed");
+    if (!isHmac(algorithm, secrets.value, token.signingInput, token.signature)) return rejected("bad token signature");
     return checkClaims(token.claims, rules, clock.nowMs(), via);
   };
 
@@ -98,7 +103,14 @@ export function createAuthenticator(config: AuthConfig, dependencies: { readonly
     return isSigned ? checkClaims(token.claims, rules, clock.nowMs(), via) : rejected("bad token signature");
   };
 
-  return { authenticate, resumeKeys: createResumeKeys(config, secret), stop: () => keySet?.stop() };
+  return {
+    authenticate,
+    resumeKeys: createResumeKeys(config, secrets),
+    stop: () => {
+      secrets?.stop();
+      keySet?.stop();
+    },
+  };
 }
 
 function claimRules(config: AuthConfig): ClaimRules {
@@ -106,14 +118,27 @@ function claimRules(config: AuthConfig): ClaimRules {
   return { issuer: config.issuer, audiences, maxLifetimeSeconds: config.maxLifetimeSeconds };
 }
 
-function readSecret(config: AuthConfig): KeyObject | undefined {
-  if (config.hs256SecretFile === undefined) {
-    return config.hs256Secret === undefined ? undefined : createSecretKey(config.hs256Secret, "utf8");
+function openSecrets(config: AuthConfig, parts: AuthenticatorParts): FollowedFile<KeyObject> | undefined {
+  const { hs256Secret, hs256SecretFile: file } = config;
+  if (file === undefined) {
+    return hs256Secret === undefined ? undefined : { value: createSecretKey(hs256Secret, "utf8"), stop: () => {} };
   }
-  const bytes = readRequired(config.hs256SecretFile, "auth.hs256SecretFile");
-  const secret = bytes.subarray(0, bytes.length - trailingNewline(bytes));
-  if (secret.length === 0) throw new Error(`auth.hs256SecretFile: ${config.hs256SecretFile} is empty, expected the secret`);
-  return createSecretKey(secret);
+  const parse = (bytes: Buffer): KeyObject => {
+    const secret = bytes.subarray(0, bytes.length - trailingNewline(bytes));
+    if (secret.length === 0) throw new Error(`auth.hs256SecretFile: ${file} is empty, expected the secret`);
+    return createSecretKey(secret);
+  };
+  return openRequired("auth.hs256SecretFile", file, parse, parts);
+}
+
+/** A wrong path is told at start, not at the first token. */
+function openRequired<Value>(name: string, file: string, parse: (bytes: Buffer) => Value, parts: AuthenticatorParts): FollowedFile<Value> {
+  try {
+    return followFile(file, { ...parts, name, parse });
+  } catch (cause) {
+    const { code } = cause as { readonly code?: unknown };
+    throw typeof code === "string" ? new Error(`${name}: expected a readable file, got ${file}`, { cause }) : cause;
+  }
 }
 
 function trailingNewline(bytes: Buffer): number {
@@ -121,25 +146,39 @@ function trailingNewline(bytes: Buffer): number {
   return bytes.at(-2) === 0x0d ? 2 : 1;
 }
 
-function readRequired(path: string, name: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new Error(`${name}: expected a readable file, got ${path}`, { cause });
-  }
-}
-
-function openKeySet(config: AuthConfig, clock: Clock): KeySet | undefined {
+function openKeySet(config: AuthConfig, parts: AuthenticatorParts): KeySet | undefined {
+  const { clock } = parts;
   if (config.jwksUrl !== undefined) return createKeySet({ read: readFromUrl(config.jwksUrl), clock });
   if (config.jwksFile === undefined) return undefined;
-  readRequired(config.jwksFile, "auth.jwksFile"); // a wrong path is told at start, not at the first token
-  return createKeySet({ read: readFromFile(config.jwksFile), clock });
+  let keySet: KeySet | undefined;
+  const onBytes = (bytes: Buffer): void => {
+    if (keySet === undefined) return; // at the start the set reads by itself, and tokens are told to come back until it can be read
+    parseKeySet(bytes.toString());
+    keySet.readAgain();
+  };
+  const followed = openRequired("auth.jwksFile", config.jwksFile, onBytes, parts);
+  const opened = createKeySet({ read: readFromFile(config.jwksFile), clock });
+  keySet = opened;
+  return {
+    ...opened,
+    stop: () => {
+      followed.stop();
+      opened.stop();
+    },
+  };
 }
 
-function createResumeKeys(config: AuthConfig, secret: KeyObject | undefined): ResumeKeys {
-  const key = createSecretKey(resumeSecret(config, secret));
+function createResumeKeys(config: AuthConfig, secrets: FollowedFile<KeyObject> | undefined): ResumeKeys {
+  let of = secrets?.value;
+  let key = createSecretKey(resumeSecret(config, of));
+  const current = (): KeyObject => {
+    if (secrets === undefined || secrets.value === of) return key;
+    of = secrets.value;
+    key = createSecretKey(resumeSecret(config, of));
+    return key;
+  };
   return {
-    mac: (text) => createHmac("sha256", key).update(text).digest("base64url"),
+    mac: (text) => createHmac("sha256", current()).update(text).digest("base64url"),
     sameText: (a, b) => isSameBytes(Buffer.from(a), Buffer.from(b)),
   };
 }

@@ -14,6 +14,8 @@ export type FoundKeys =
 export interface KeySet {
   /** Keys that `alg` and `kid` of a token's header allow; `jku`, `x5u`, `jwk` and the like in it are not looked at. Never rejects. */
   find(header: JsonObject): Promise<FoundKeys>;
+  /** Its source is known to say something else now. */
+  readAgain(): void;
   stop(): void;
 }
 
@@ -72,7 +74,16 @@ export function createKeySet(options: KeySetOptions): KeySet {
   };
 
   void refresh();
-  return { find, stop: () => stopped.abort() };
+  const readAgain = (): void => {
+    nextReadMs = 0;
+    void refresh();
+  };
+  return { find, readAgain, stop: () => stopped.abort() };
+}
+
+/** Throws for what is no key set. */
+export function parseKeySet(text: string): void {
+  selector(JSON.parse(text));
 }
 
 function selector(set: unknown): Select {

@@ -3,8 +3,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { limits } from "@pushfleet/protocol";
-import { systemClock } from "@pushfleet/service";
-import { afterEach, describe, expect, test } from "vitest";
+import { type Clock, createLogger, ManualClock, systemClock } from "@pushfleet/service";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { waitFor } from "../../../test/peers/wait-for.js";
 import { post } from "../router-world.test-suite.js";
 import { type HttpSource, startHttpSource } from "./http-source.js";
@@ -21,7 +21,15 @@ afterEach(async () => {
 const accepted: Published = { status: 202, body: '{"accepted":[]}' };
 const bodies: string[] = [];
 
-async function start(options: { readonly tokens?: string; readonly publish?: (body: Buffer) => Promise<Published> } = {}): Promise<string> {
+const logger = createLogger("router", "silent");
+
+interface StartOptions {
+  readonly tokens?: string;
+  readonly publish?: (body: Buffer) => Promise<Published>;
+  readonly clock?: Clock;
+}
+
+async function start(options: StartOptions = {}): Promise<string> {
   let apiTokensFile: string | undefined;
   if (options.tokens !== undefined) {
     folder = mkdtempSync(join(tmpdir(), "pushfleet-router-"));
@@ -33,7 +41,16 @@ async function start(options: { readonly tokens?: string; readonly publish?: (bo
     bodies.push(body.toString());
     return accepted;
   };
-  source = await startHttpSource({ host: "127.0.0.1", port: 0, apiTokensFile, clock: systemClock, publish, giveUp: () => {}, ...options });
+  source = await startHttpSource({
+    host: "127.0.0.1",
+    port: 0,
+    apiTokensFile,
+    clock: systemClock,
+    logger,
+    publish,
+    giveUp: () => {},
+    ...options,
+  });
   return source.address;
 }
 
@@ -85,6 +102,7 @@ describe("without tokens", () => {
       port: 0,
       apiTokensFile: undefined,
       clock: systemClock,
+      logger,
       publish: async () => accepted,
       giveUp: () => {},
     };
@@ -117,6 +135,36 @@ describe("with tokens", () => {
 
   test("a file without any is refused", async () => {
     await expect(start({ tokens: "# none\n" })).rejects.toThrow(/no token/);
+  });
+
+  test("one that is added to the file is good, one that goes is not any more, without a restart; a file without any changes nothing", async () => {
+    const clock = new ManualClock();
+    const address = await start({ tokens, clock });
+    const statusOf = async (token: string) => (await post(address, "{}", { headers: { authorization: `Bearer ${token}` } })).status;
+    const passes = async () => {
+      clock.advance(limits.fileLookMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    writeFileSync(join(folder ?? "", "tokens"), "second-token\nthird-token\n");
+    await waitFor(
+      async () => {
+        await passes();
+        return (await statusOf("third-token")) === 202;
+      },
+      { what: "the third token" },
+    );
+    expect([await statusOf("first-token"), await statusOf("second-token")]).toEqual([401, 202]);
+
+    const warned = vi.spyOn(logger, "warn");
+    writeFileSync(join(folder ?? "", "tokens"), "# none\n");
+    await waitFor(
+      async () => {
+        await passes();
+        return warned.mock.calls.length;
+      },
+      { what: "the empty file to be told" },
+    );
+    expect(await statusOf("third-token")).toBe(202);
   });
 });
 

@@ -1,8 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { limits } from "@pushfleet/protocol";
-import { addressOf, type Clock, isLoopback, listen } from "@pushfleet/service";
+import { addressOf, type Clock, followFile, isLoopback, type Logger, listen } from "@pushfleet/service";
 import { type ErrorDetails, errorJson, type Published } from "./publisher.js";
 
 export interface HttpSource {
@@ -14,9 +13,11 @@ export interface HttpSource {
 export interface HttpSourceOptions {
   readonly host: string;
   readonly port: number;
-  /** One token a line; empty lines and those that begin with `#` are none. */
+  /** One token a line; empty lines and those that begin with `#` are none. Followed: a token is good from the moment it stands there to that it does
+   *  not any more. */
   readonly apiTokensFile: string | undefined;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly publish: (body: Buffer) => Promise<Published>;
   /** Answers what is still open: called when a stop has waited long enough. */
   readonly giveUp: () => void;
@@ -34,9 +35,10 @@ export async function startHttpSource(options: HttpSourceOptions): Promise<HttpS
   if (options.apiTokensFile === undefined && !isLoopback(options.host)) {
     throw new Error(`http.host ${options.host} is not loopback: without http.apiTokensFile the router listens on loopback only`);
   }
-  const tokens = options.apiTokensFile === undefined ? undefined : readTokens(options.apiTokensFile);
+  const file = options.apiTokensFile;
+  const known = file === undefined ? undefined : followFile(file, { ...options, name: "http.apiTokensFile", parse: parseTokens });
   const take = (request: IncomingMessage, response: ServerResponse): void => {
-    answer(request, response, tokens, options).catch((cause: unknown) => {
+    answer(request, response, known?.value, options).catch((cause: unknown) => {
       if (response.headersSent) response.destroy();
       else refuse(request, response, 500, { code: "failed", message: String(cause) });
     });
@@ -44,11 +46,20 @@ export async function startHttpSource(options: HttpSourceOptions): Promise<HttpS
   const server = createServer({ requestTimeout: limits.publishTimeoutMs }, take);
   // A client that asks before it sends a body is told at once what would be told after it.
   server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
-    if (refusalOf(request, tokens) === undefined) response.writeContinue();
+    if (refusalOf(request, known?.value) === undefined) response.writeContinue();
     take(request, response);
   });
-  await listen(server, options.host, options.port);
-  return { address: addressOf(server), stop: () => stopServer(server, options) };
+  const stop = (): Promise<void> => {
+    known?.stop();
+    return stopServer(server, options);
+  };
+  try {
+    await listen(server, options.host, options.port);
+  } catch (cause) {
+    known?.stop();
+    throw cause;
+  }
+  return { address: addressOf(server), stop };
 }
 
 async function answer(
@@ -114,12 +125,13 @@ function digest(token: string): Buffer {
   return createHash("sha256").update(token).digest();
 }
 
-function readTokens(file: string): readonly Buffer[] {
-  const tokens = readFileSync(file, "utf8")
+function parseTokens(bytes: Buffer): readonly Buffer[] {
+  const tokens = bytes
+    .toString()
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"));
-  if (tokens.length === 0) throw new Error(`http.apiTokensFile: ${file} has no token, expected one a line`);
+  if (tokens.length === 0) throw new Error("http.apiTokensFile has no token, expected one a line");
   return tokens.map(digest);
 }
 
