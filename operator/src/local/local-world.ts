@@ -1,15 +1,19 @@
-import { assertNever } from "@pushfleet/protocol";
+import { assertNever, limits } from "@pushfleet/protocol";
 import type { Clock, Logger, Readiness, v1 } from "@pushfleet/service";
 import {
   type AcceptedGrant,
   type Action,
   acceptGrant,
+  emptyReconnectWindow,
   type FleetSpec,
   type FleetStatus,
   type GatewayReport,
+  lookAtReconnects,
   type Observed,
   type ObservedPod,
   type PodGrant,
+  type ReconnectTotals,
+  reconnectsIn,
 } from "../core/index.js";
 import type { PassThrough, Target } from "./pass-through.js";
 
@@ -60,14 +64,19 @@ export class LocalWorld {
   readonly #options: LocalWorldOptions;
   readonly #pods = new Map<string, LocalPod>();
   #created = 0;
+  #reconnects = emptyReconnectWindow;
 
   constructor(options: LocalWorldOptions) {
     this.#options = options;
   }
 
   observe(spec: FleetSpec, status: FleetStatus | undefined): Observed {
-    const pods = [...this.#pods.values()].map((pod) => observePod(pod));
-    return { spec, deleting: false, epoch, pods, status, settings: { timeToReadyMs } };
+    const all = [...this.#pods.values()];
+    const rolledOut = new Set(spec.pools.map((pool) => `${pool.name}/${pool.revision}`));
+    const totals = all.flatMap((pod) => (rolledOut.has(`${pod.pool}/${pod.revision}`) ? reconnectTotals(pod) : []));
+    this.#reconnects = lookAtReconnects(this.#reconnects, totals, this.#options.clock.nowMs(), limits.reconnectWindowMs);
+    const reconnectFailures = reconnectsIn(this.#reconnects);
+    return { spec, deleting: false, epoch, pods: all.map(observePod), status, settings: { timeToReadyMs }, reconnectFailures };
   }
 
   /** Does the actions in their order; one that fails cancels the later ones for its pod. */
@@ -199,6 +208,11 @@ export class LocalWorld {
     });
     this.#options.passThrough.setTargets(targets);
   }
+}
+
+function reconnectTotals({ uid, gateway }: LocalPod): readonly ReconnectTotals[] {
+  const status = gateway?.status();
+  return status === undefined ? [] : [{ uid, attempted: status.resumeAttempts ?? 0, failed: status.resumeFailures ?? 0 }];
 }
 
 function observePod(pod: LocalPod): ObservedPod {
