@@ -32,6 +32,7 @@ export interface PoolPlan {
 /** Straight down: who is there, how many should be, what is missing, what has to be replaced, who goes. */
 export function planPool(context: Context, pool: PoolSpec): PoolPlan {
   const pods = sortPods(context, pool);
+  const surge = surgeNow(context, pool, pods);
   const size = poolSize({
     pool,
     mode: context.spec.autoscaling.mode,
@@ -39,14 +40,14 @@ export function planPool(context: Context, pool: PoolSpec): PoolPlan {
     kept: pods.kept,
     shrinkingNow: pods.shrinking,
     gone: pods.gone,
-    surge: pods.old.length + pods.leaving.length > 0 ? Math.max(1, context.spec.rollout.maxSurge) : 0,
+    surge,
   });
   const scaling = decideScaling(context, pool, pods, size);
   const restored = pods.shrinking.slice(0, Math.max(0, scaling.target - pods.kept.length));
   const replacement = pods.old.length === 0 ? undefined : replaceOld(context, replacementInput(context, pool, pods, scaling.target));
   const missing = replacement?.create ?? scaling.target - pods.kept.length - restored.length;
   const backOffMs = backOffLeftMs(context.memory.pools[pool.name]?.startFailures, context.nowMs);
-  const surplus = chooseVictim(context, pods, scaling);
+  const surplus = chooseVictim(context, pods, scaling, surge);
   const wishes = new Map<string, Wish>();
   for (const view of pods.current) wishes.set(view.pod.uid, serve("wanted"));
   for (const view of [...pods.undone, ...pods.shrinking])
@@ -116,6 +117,14 @@ function sortPods(context: Context, pool: PoolSpec): PoolPods {
     undone,
     gone: all.filter((view) => view.pod.phase === "gone").length,
   };
+}
+
+/** Pods that may be there on top of the target: while some are replaced, and while a rollout is paused half-way. Its surge is what it goes on
+ *  with, and of two revisions the planner cannot know which one the person who paused it wants to keep. */
+function surgeNow({ spec }: Context, pool: PoolSpec, pods: PoolPods): number {
+  const isReplacing = pods.old.length + pods.leaving.length > 0;
+  const isHalfWay = pods.kept.some((view) => view.pod.revision !== pool.revision);
+  return isReplacing || isHalfWay ? Math.max(1, spec.rollout.maxSurge) : 0;
 }
 
 function decideScaling(context: Context, pool: PoolSpec, pods: PoolPods, size: PoolSize): ScalingDecision {
@@ -188,11 +197,11 @@ function replacementInput(context: Context, pool: PoolSpec, pods: PoolPods, targ
 }
 
 /** The autoscaler's victim, or the least loaded of too many pods: with External scaling and a lowered maximum there is no window to wait. */
-function chooseVictim(context: Context, pods: PoolPods, scaling: ScalingDecision): DrainWish | undefined {
+function chooseVictim(context: Context, pods: PoolPods, scaling: ScalingDecision, surge: number): DrainWish | undefined {
   const chosen = pods.kept.find((view) => view.pod.uid === scaling.victim);
   if (chosen !== undefined) return { view: chosen, reason: "scaleDown", why: scaling.why };
   const settled = pods.old.length + pods.leaving.length + pods.shrinking.length === 0 && context.memory.forced === undefined;
-  if (!settled || pods.kept.length <= scaling.target) return undefined;
+  if (!settled || pods.kept.length <= scaling.target + surge) return undefined;
   const candidates = pods.kept.map(scalingPod);
   const victim = leastLoaded(candidates.filter((pod) => pod.accepting || pod.starting));
   if (victim === undefined || !othersHold(candidates, victim)) return undefined;

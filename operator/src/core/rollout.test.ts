@@ -129,6 +129,22 @@ describe("replacing pods of an older revision", () => {
   });
 });
 
+describe("a paused rollout", () => {
+  const surged = [old(0, 50), old(1, 50), old(2, 40), fresh(0, 60)];
+  const paused = (mode: "Builtin" | "External" | "None") => ({ rollout: { paused: true }, autoscaling: { mode } });
+
+  test.each(["Builtin", "External", "None"] as const)("stays where it is with its surge, with autoscaling %s", (mode) => {
+    const stopped = planned({ pods: surged, pool: { replicas: 3 }, spec: paused(mode) }, 3);
+    expect(told(stopped.actions)).toEqual([]);
+    expect(stopped.status.pools[0]?.target).toBe(3);
+  });
+
+  test("loses what is more than its surge", () => {
+    const more = planned({ pods: [...surged, fresh(1, 30)], pool: { replicas: 3 }, spec: paused("External") }, 3);
+    expect(told(more.actions)).toEqual(["startDrain demo-default-1-r2"]);
+  });
+});
+
 describe("a rollout that fails reconnects", () => {
   test.each([
     ["no signal", undefined, false],
