@@ -57,6 +57,7 @@ const pools = joinRows(
   integer("status.pools[0].replicas", 0, 2000),
   integer("status.pools[0].connections", 0),
   integer("status.pools[0].capacity", 0),
+  text("status.pools[0].pausedRevision", { maxLength: 8 }),
   podStates("status.pools[0].pods", 2000),
 );
 

@@ -120,6 +120,16 @@ export const wholeStatusManifest = {
     budget: { grantedPerSecond: 1000, inUsePerSecond: 900, forcedConnections: 0 },
     plan: [{ action: "Drain", target: "demo-default-0-4dfed8f6", why: "a new revision", blockedBy: "the budget" }],
     templateOutdated: false,
-    pools: [{ name: "default", desiredReplicas: 3, replicas: 3, connections: 1000, capacity: 1_500_000, pods: pods() }],
+    pools: [
+      {
+        name: "default",
+        desiredReplicas: 3,
+        replicas: 3,
+        connections: 1000,
+        capacity: 1_500_000,
+        pausedRevision: "4dfed8f6",
+        pods: pods(),
+      },
+    ],
   },
 } as const;

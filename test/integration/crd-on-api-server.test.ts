@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse } from "yaml";
+import { parseManifest } from "../../operator/src/manifest.js";
+import {
+  KUBERNETES_START_DEADLINE_MS,
+  type KubernetesAnswer,
+  type KubernetesBody,
+  type KubernetesServer,
+  startKubernetes,
+} from "../peers/kubernetes.js";
+import { describeWithPeers } from "../peers/peer.js";
+import { type BadManifest, badManifests, type GoodManifest, goodManifests } from "../support/bad-manifests.js";
+import { statusBounds } from "../support/status-bounds.js";
+
+const FLEETS = "/apis/pushfleet.dev/v1alpha1/namespaces/default/pushgateways";
+/** Nothing is stored, and unknown and repeated fields are refused, as `kubectl apply` asks for. */
+const STRICT = "dryRun=All&fieldValidation=Strict";
+
+/** What the API server answers to an object it refuses. */
+interface Refusal {
+  readonly message: string;
+  readonly details?: { readonly causes?: readonly { readonly field: string; readonly message: string }[] };
+}
+
+describeWithPeers(["kubernetes"], "crds/pushgateway.yaml on a real API server", () => {
+  let kubernetes: KubernetesServer;
+  beforeAll(async () => {
+    kubernetes = await startKubernetes({ controllerManager: false });
+  }, KUBERNETES_START_DEADLINE_MS);
+  afterAll(() => kubernetes.stop());
+
+  const create = ({ manifest }: GoodManifest): Promise<KubernetesAnswer> =>
+    kubernetes.request("POST", `${FLEETS}?${STRICT}`, { type: "application/yaml", content: manifest });
+
+  test("every bad manifest is refused, at the place and in the words that its row expects", async () => {
+    const wrong = await Promise.all(badManifests.map(async (row) => describeWrong(row, await create(row))));
+    expect(wrong.filter((line) => line !== undefined)).toEqual([]);
+  });
+
+  test("every good manifest is accepted, with the defaults that our own validator fills in", async () => {
+    const wrong = await Promise.all(
+      goodManifests.map(async (row) => {
+        const { status, body } = await create(row);
+        if (status !== 201) return `${row.name}: refused: ${(body as Refusal).message}`;
+        const parsed = parseManifest(row.manifest);
+        expect((body as { readonly spec: unknown }).spec, row.name).toEqual(parsed.kind === "manifest" ? parsed.manifest.spec : parsed);
+        return undefined;
+      }),
+    );
+    expect(wrong.filter((line) => line !== undefined)).toEqual([]);
+  });
+
+  test("a bad status is refused by the status subresource, a good one accepted", async () => {
+    const empty = { apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", metadata: { name: "demo" }, spec: {} };
+    await expect(kubernetes.request("POST", FLEETS, json(empty))).resolves.toMatchObject({ status: 201 });
+    const setStatus = ({ manifest }: GoodManifest): Promise<KubernetesAnswer> =>
+      kubernetes.request("PATCH", `${FLEETS}/demo/status?${STRICT}`, {
+        type: "application/merge-patch+json",
+        content: { status: (parse(manifest) as { readonly status: unknown }).status },
+      });
+    const wrong = await Promise.all(statusBounds.bad.map(async (row) => describeWrong(row, await setStatus(row))));
+    expect(wrong.filter((line) => line !== undefined)).toEqual([]);
+    const good = await Promise.all(statusBounds.good.map(async (row) => ({ name: row.name, status: (await setStatus(row)).status })));
+    expect(good.filter(({ status }) => status !== 200)).toEqual([]);
+  });
+
+  test("kubectl apply says the same", async () => {
+    const unknown = badManifests.find(({ name }) => name.startsWith("spec.drain.unheardOf"));
+    const order = badManifests.find(({ breaks }) => breaks.at === "spec.router" && breaks.keyword === "rule");
+    for (const row of [unknown, order]) {
+      const { status, stderr } = await kubernetes.kubectl(["apply", "--dry-run=server", "--validate=strict", "-f", "-"], row?.manifest);
+      expect(status).toBe(1);
+      expect(stderr).toContain(row?.expectedMessage);
+    }
+  });
+
+  test("an edit is held against the rules too, and /scale writes spec.replicas within its bounds", async () => {
+    const fleet = { apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", metadata: { name: "scaled" } };
+    const spec = { replicas: 3, autoscaling: { mode: "External" } };
+    await expect(kubernetes.request("POST", FLEETS, json({ ...fleet, spec }))).resolves.toMatchObject({ status: 201 });
+    await expect(kubernetes.kubectl(["scale", "pgw/scaled", "--replicas=7"])).resolves.toMatchObject({ status: 0 });
+    const scaled = await kubernetes.request("GET", `${FLEETS}/scaled`);
+    expect(scaled.body).toMatchObject({ spec: { replicas: 7 } });
+    const toNothing = await kubernetes.kubectl(["scale", "pgw/scaled", "--replicas=0"]);
+    expect(toNothing).toMatchObject({ status: 1, stderr: expect.stringContaining("should be greater than or equal to 1") });
+    const edit = await kubernetes.request("PATCH", `${FLEETS}/scaled`, {
+      type: "application/merge-patch+json",
+      content: { spec: { replicas: null } },
+    });
+    expect(edit).toMatchObject({ status: 422, body: { message: expect.stringContaining("set replicas to the number of gateways") } });
+  });
+});
+
+const json = (content: object): KubernetesBody => ({ type: "application/json", content });
+
+/** What is wrong with an answer to a bad manifest; `undefined` when it is refused as its row expects. */
+function describeWrong(row: BadManifest, { status, body }: KubernetesAnswer): string | undefined {
+  if (status < 400) return `${row.name}: accepted`;
+  const { message, details } = body as Refusal;
+  // What does not decode is told in words, with the path in them; what is decoded and wrong, by field.
+  const isTold = ["unknownField", "document"].includes(row.breaks.keyword)
+    ? message.includes(row.expectedMessage)
+    : details?.causes?.some((cause) => cause.field === row.expectedPath && cause.message.includes(row.expectedMessage));
+  return isTold ? undefined : `${row.name}: expected ${row.expectedPath}: ${row.expectedMessage}; got ${message}`;
+}
