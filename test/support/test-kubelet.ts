@@ -91,6 +91,7 @@ export class TestKubelet {
   readonly #runs = new Map<string, PodRun | StatusOnlyPod>();
   readonly #ending = new Set<Promise<void>>();
   readonly #context: PodContext;
+  #stopping: Promise<void> | undefined;
 
   constructor(options: TestKubeletOptions, network: LoopbackNetwork, folder: TemporaryFolder) {
     const api = new KubeletApi(options.kubeconfigFile);
@@ -135,8 +136,13 @@ export class TestKubelet {
     await pods.start();
   }
 
-  /** Ends every process by its id, and removes all folders. The objects stay with the API server. */
-  async stop(): Promise<void> {
+  /** Ends every process by its id, and removes all folders. The objects stay with the API server. Fine to call twice. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
     this.#nodes.stop();
     await Promise.all(Object.values(this.#watches).map((watch) => watch.stop()));
     for (const uid of [...this.#runs.keys()]) this.#destroy(uid);

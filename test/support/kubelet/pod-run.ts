@@ -7,7 +7,7 @@ import { containerCommand, containerEnvironment } from "./container-command.js";
 import { type BackOff, type ContainerContext, ContainerRun, type Image } from "./container-run.js";
 import type { PodPlace } from "./downward.js";
 import { emulate } from "./emulated-text.js";
-import { type Container, isDeleting, isFinished, type Pod, type PodCondition } from "./objects.js";
+import { type Container, isDeleting, isFinished, type Pod, type PodCondition, type PodStatus } from "./objects.js";
 import { buildPodStatus } from "./pod-status.js";
 import { PodVolumes } from "./pod-volumes.js";
 import { attemptProbe } from "./probes.js";
@@ -144,7 +144,7 @@ export class PodRun {
     await removePodObject(this.#context.api, this.#pod, () => !this.#isGone);
   }
 
-  #buildStatus(): object {
+  #buildStatus(): PodStatus {
     const status = buildPodStatus(
       this.#pod,
       {

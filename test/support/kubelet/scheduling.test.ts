@@ -20,6 +20,13 @@ const gpu = { key: "gpu", value: "yes", effect: "NoSchedule" };
 const spread = (whenUnsatisfiable: string) => ({
   topologySpreadConstraints: [{ maxSkew: 1, topologyKey: "zone", whenUnsatisfiable, labelSelector: { matchLabels: { app: "demo" } } }],
 });
+const ofDaemonSet = {
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [{ matchFields: [{ key: "metadata.name", operator: "In", values: ["a"] }] }],
+    },
+  },
+};
 const required = {
   nodeAffinity: {
     requiredDuringSchedulingIgnoredDuringExecution: {
@@ -32,6 +39,7 @@ test.each<[string, Pod, readonly Node[], string]>([
   ["a node without pods", pod("new"), [node("a"), node("b")], "b"],
   ["a node of its selector", pod("new", { nodeSelector: { disk: "ssd" } }), [node("a"), node("b", {}, { disk: "ssd" })], "b"],
   ["a node of its affinity", pod("new", { affinity: required }), [node("a", {}, { disk: "ssd" }), node("b")], "a"],
+  ["the node that its DaemonSet names", pod("new", { affinity: ofDaemonSet }), [node("a"), node("b")], "a"],
   ["no cordoned node", pod("new"), [node("a"), node("b", { unschedulable: true })], "a"],
   ["a node whose taint it tolerates", pod("new", { tolerations: [gpu] }), [node("a"), node("b", { taints: [gpu] })], "b"],
   [

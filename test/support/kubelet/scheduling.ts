@@ -52,13 +52,19 @@ function whyNot(pod: Pod, node: Node): string | undefined {
   if (taint !== undefined) return `node(s) had untolerated taint {${taint.key}: ${taint.value ?? ""}}`;
   const labels = node.metadata.labels ?? {};
   const selected = Object.entries(pod.spec?.nodeSelector ?? {}).every(([key, value]) => labels[key] === value);
-  return selected && matchesAffinity(pod, labels) ? undefined : "node(s) didn't match Pod's node affinity/selector";
+  return selected && matchesAffinity(pod, node) ? undefined : "node(s) didn't match Pod's node affinity/selector";
 }
 
-function matchesAffinity(pod: Pod, labels: Readonly<Record<string, string>>): boolean {
+function matchesAffinity(pod: Pod, { metadata }: Node): boolean {
   const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
-  if (required === undefined) return true;
-  return required.nodeSelectorTerms.some((term) => (term.matchExpressions ?? []).every((one) => meets(one, labels)));
+  const fields = { "metadata.name": metadata.name }; // by which a DaemonSet says its pod's node
+  return (
+    required === undefined ||
+    required.nodeSelectorTerms.some(
+      ({ matchExpressions = [], matchFields = [] }) =>
+        matchExpressions.every((one) => meets(one, metadata.labels ?? {})) && matchFields.every((one) => meets(one, fields)),
+    )
+  );
 }
 
 function meets({ key, operator, values = [] }: Requirement, labels: Readonly<Record<string, string>>): boolean {

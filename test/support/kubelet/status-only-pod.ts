@@ -1,6 +1,6 @@
 import type { KubeletApi } from "./api.js";
 import type { PodPlace } from "./downward.js";
-import { isDeleting, type Pod, type PodCondition, timeText } from "./objects.js";
+import { isDeleting, type Pod, type PodCondition, type PodStatus, timeText } from "./objects.js";
 import { buildPodStatus } from "./pod-status.js";
 import { removePodObject, StatusWriter } from "./status-writer.js";
 
@@ -43,7 +43,7 @@ export class StatusOnlyPod {
     await this.#writer.abandon();
   }
 
-  #buildStatus(): object {
+  #buildStatus(): PodStatus {
     const running = { startedAt: timeText(this.#startedAtMs) };
     const containers = (this.#pod.spec?.containers ?? []).map(({ name, image = "" }) => {
       const containerID = `none://${this.#pod.metadata.uid}`;

@@ -1,5 +1,5 @@
 import type { KubeletApi } from "./api.js";
-import { namespaceOf, type Pod } from "./objects.js";
+import { namespaceOf, type Pod, type PodStatus } from "./objects.js";
 import { Wakeup } from "./wakeup.js";
 
 const RETRY_MS = 250;
@@ -10,14 +10,14 @@ export const podPath = (pod: Pod): string => `/api/v1/namespaces/${namespaceOf(p
 export class StatusWriter {
   readonly #api: KubeletApi;
   readonly #pod: Pod;
-  readonly #build: () => object;
+  readonly #build: () => PodStatus;
   readonly #wakeup = new Wakeup();
   #written = "";
   #isLast = false;
   #isAbandoned = false;
   #run: Promise<void> | undefined;
 
-  constructor(api: KubeletApi, pod: Pod, build: () => object) {
+  constructor(api: KubeletApi, pod: Pod, build: () => PodStatus) {
     this.#api = api;
     this.#pod = pod;
     this.#build = build;
@@ -56,11 +56,15 @@ export class StatusWriter {
     const text = JSON.stringify(status);
     if (text === this.#written) return;
     const { uid } = this.#pod.metadata;
-    const answer = await this.#api.patch(`${podPath(this.#pod)}/status`, "strategic-merge", { metadata: { uid }, status });
+    const answer = await this.#api.patch(`${podPath(this.#pod)}/status`, "strategic-merge", { metadata: { uid }, status: asPatch(status) });
     if (answer.status === 200) this.#written = text;
     else if (answer.status !== 404) setTimeout(() => this.#wakeup.wake(), RETRY_MS);
   }
 }
+
+/** Merged by address, a new address would come beside the former. */
+const asPatch = (status: PodStatus): object =>
+  status.podIPs === undefined ? status : { ...status, podIPs: [{ $patch: "replace" }, ...status.podIPs] };
 
 /** Takes the object of a pod that has ended away, as a kubelet does; tries until it is gone, or is another, or has a finalizer to wait for. */
 export async function removePodObject(api: KubeletApi, pod: Pod, isWanted: () => boolean): Promise<void> {
