@@ -390,6 +390,8 @@ export const limits = {
   /** Connections one client address can open to one address and port: ports 1,024 to 65,535. */
   connectionsPerProxyServer: 64_512,
   haproxyServersMin: 16,
+  /** What a DNS answer of `haproxyDnsBytes` names. */
+  haproxyServersMax: 512,
   /** Room over the pods a fleet may have with its surge, for those still draining. */
   haproxyServersShare: 1.25,
   haproxyOpenFilesMin: 65_536,

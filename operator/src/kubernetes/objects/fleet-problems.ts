@@ -1,7 +1,7 @@
 import { limits } from "@pushfleet/protocol";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
 import { hasCredentials } from "./configuration-parts.js";
-import { haproxyCapacity } from "./haproxy-configuration.js";
+import { haproxyCapacity, podsMax } from "./haproxy-configuration.js";
 import { clashingFleets } from "./names.js";
 import { poolsOnSameNodes } from "./pool-overlap.js";
 import { sysctlFault, wantedSysctls } from "./sysctls.js";
@@ -168,6 +168,12 @@ function* nameProblems({ name, otherFleets }: KnownNamespace): Iterable<SpecProb
 
 function* loadBalancerProblems(spec: PushGatewaySpec): Iterable<SpecProblem> {
   if (spec.loadBalancer.kind !== "HAProxy") return;
+  if (podsMax(spec) > limits.haproxyServersMax) {
+    const message =
+      `the pools may have ${podsMax(spec)} gateways and an HAProxy knows at most ${limits.haproxyServersMax} (what one DNS answer names): ` +
+      "make several fleets, or use loadBalancer.kind Service";
+    yield warning("LoadBalancerTooSmall", "spec.pools", message);
+  }
   const { capacity, needed } = haproxyCapacity(spec);
   if (capacity >= needed) return;
   const message =

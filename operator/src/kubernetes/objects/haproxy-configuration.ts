@@ -14,13 +14,17 @@ export interface HaproxySizes {
 }
 
 export function haproxySizes(spec: PushGatewaySpec): HaproxySizes {
-  const pods = spec.pools.reduce((sum, pool) => sum + pool.maxReplicas + spec.rollout.maxSurge, 0);
   const connections = spec.pools.reduce((sum, pool) => sum + pool.maxReplicas * pool.hardConnections, 0);
   const sharing = Math.max(1, haproxyReplicas(spec) - 1); // one may be away
   return {
-    servers: powerOfTwo(Math.max(limits.haproxyServersMin, pods * limits.haproxyServersShare)),
+    servers: Math.min(powerOfTwo(Math.max(limits.haproxyServersMin, podsMax(spec) * limits.haproxyServersShare)), limits.haproxyServersMax),
     openFilesMax: powerOfTwo(Math.max(limits.haproxyOpenFilesMin, (2 * connections) / sharing)),
   };
+}
+
+/** Gateways that a fleet may have at a time, without those that still drain. */
+export function podsMax({ pools, rollout }: PushGatewaySpec): number {
+  return pools.reduce((sum, pool) => sum + pool.maxReplicas + rollout.maxSurge, 0);
 }
 
 /** What the schema fills in when `haproxy` is given; the whole object may be absent. */
@@ -39,24 +43,29 @@ export function haproxyCapacity(spec: PushGatewaySpec): { readonly capacity: num
   };
 }
 
-/** haproxy.cfg for HAProxy 2.6 and later. No `maxconn`: HAProxy computes it from the open files it may have. No `on-marked-down
- *  shutdown-sessions`: a cordoned gateway keeps its connections. Servers come and go by DNS, so nothing is ever reloaded. */
+/** haproxy.cfg for HAProxy 2.6 and later.
+ *
+ *  - No `maxconn`: HAProxy computes it from the open files it may have.
+ *  - No `on-marked-down shutdown-sessions`: a cordoned gateway keeps its connections.
+ *  - Servers come and go by DNS, so nothing is ever reloaded.
+ *  - A backend for each client port: within one, HAProxy gives an address of a DNS answer to one server only. A connection takes any port by
+ *    chance, and there the gateway with the fewest. */
 export function haproxyConfiguration(fleet: Fleet, operator: OperatorFacts): string {
-  const { spec } = fleet;
-  const { servers, openFilesMax } = haproxySizes(spec);
-  const host = serviceDnsNames(gatewaysName(fleet), fleet.namespace, operator.clusterDomain).at(-1) ?? "";
-  const threads = threadCount(spec);
+  const { openFilesMax } = haproxySizes(fleet.spec);
+  const threads = threadCount(fleet.spec);
   return `global
     log stdout format raw local0 notice
     fd-hard-limit ${openFilesMax}
     hard-stop-after ${limits.haproxyStopSeconds}s
 ${threads === undefined ? "" : `    nbthread ${threads}\n`}
 defaults
+    mode tcp
     log global
     option dontlog-normal
     option dontlognull
     option clitcpka
     option srvtcpka
+    option redispatch
     retries 3
     timeout connect ${limits.haproxyConnectSeconds}s
     timeout client ${limits.haproxyFirstByteSeconds}s
@@ -73,30 +82,42 @@ resolvers cluster
     hold obsolete ${limits.haproxyResolveHoldSeconds}s
 
 frontend clients
-    mode tcp
     bind :${ports.clients}
-    default_backend gateways
+${chooseBackend(clientPorts(fleet.spec))}
 
-backend gateways
-    mode tcp
-    balance leastconn
-    option redispatch
-    option httpchk GET /readyz
-    http-check expect status 200
-    default-server check port ${ports.gatewayAdmin} inter 1s fall 1 rise 1 resolvers cluster init-addr none
-${clientPorts(spec)
-  .map((port) => `    server-template port${port}- 1-${servers} ${host}:${port}`)
-  .join("\n")}
-
+${backends(fleet, operator)}
 frontend admin
     mode http
     bind :${ports.haproxyAdmin}
-    acl has_gateways nbsrv(gateways) gt 0
     http-request return status 200 content-type text/plain string "ok" if { path /healthz }
-    http-request return status 200 content-type text/plain string "ok" if { path /readyz } has_gateways
+    http-request return status 200 content-type text/plain string "ok" if { path /readyz } { nbsrv(${backendName(ports.clients)}) gt 0 }
     http-request return status 503 content-type text/plain string "no gateway is ready" if { path /readyz }
     http-request return status 404 content-type text/plain string "not found"
 `;
+}
+
+const backendName = (port: number): string => `gateways-${port}`;
+
+/** Rule i takes one of the n - i that are left: each port has the same share, but for one without any gateway. */
+function chooseBackend([first, ...others]: readonly number[]): string {
+  const rules = others.map((port, index) => {
+    const name = backendName(port);
+    return `    use_backend ${name} if { rand(${others.length + 1 - index}) eq 0 } { nbsrv(${name}) gt 0 }`;
+  });
+  return [...rules, `    default_backend ${backendName(first ?? ports.clients)}`].join("\n");
+}
+
+function backends(fleet: Fleet, operator: OperatorFacts): string {
+  const { servers } = haproxySizes(fleet.spec);
+  const host = serviceDnsNames(gatewaysName(fleet), fleet.namespace, operator.clusterDomain).at(-1) ?? "";
+  const backend = (port: number): string => `backend ${backendName(port)}
+    balance leastconn
+    option httpchk GET /readyz
+    http-check expect status 200
+    default-server check port ${ports.gatewayAdmin} inter 1s fall 1 rise 1 resolvers cluster init-addr none
+    server-template gateway- 1-${servers} ${host}:${port}
+`;
+  return clientPorts(fleet.spec).map(backend).join("\n");
 }
 
 /** HAProxy by itself starts one a core of the node, whatever its limit. */
