@@ -25,9 +25,10 @@ import { type Authenticator, createAuthenticator } from "./shell/authenticator.j
 import { ConnectionTable } from "./shell/connection-table.js";
 import { addGatewayService } from "./shell/gateway-service.js";
 import { type Handshake, admit as judge } from "./shell/handshake.js";
-import { type Listener, listen } from "./shell/listener.js";
+import { listen } from "./shell/listener.js";
 import { type MachineFacts, readMachine } from "./shell/machine.js";
 import { Metrics } from "./shell/metrics.js";
+import type { Listener } from "./shell/ports.js";
 import { Worker } from "./shell/worker.js";
 import type { WholeGateway } from "./whole-gateway.js";
 
@@ -258,7 +259,15 @@ class RunningGateway implements Gateway {
     const { host, port, extraPorts, tls, trustedProxies } = this.#config.listen;
     const worker = this.#worker;
     return listen(
-      { host, ports: [port, ...extraPorts], tls, trustedProxies, isShared: (this.#parts.workers ?? 1) > 1, logger: this.#logger },
+      {
+        host,
+        ports: [port, ...extraPorts],
+        tls,
+        trustedProxies,
+        isShared: (this.#parts.workers ?? 1) > 1,
+        logger: this.#logger,
+        clock: this.#parts.clock,
+      },
       {
         admit: (handshake) => this.#admit(handshake),
         open: (socket, admitted) => worker.onOpen(socket, admitted),

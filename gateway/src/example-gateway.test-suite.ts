@@ -66,6 +66,13 @@ export function syncBatch(name: string, hasMore: boolean): string {
 
 export type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
 
+export interface ExampleClientOptions {
+  readonly headers?: Record<string, string>;
+  readonly autoPong?: boolean;
+  /** PEM of the authority to trust. */
+  readonly ca?: string;
+}
+
 /** A client as hostile or as kind as the test wants it, on the `ws` package. */
 export class ExampleClient {
   readonly socket: WebSocket;
@@ -74,7 +81,7 @@ export class ExampleClient {
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
   pings = 0;
 
-  constructor(url: string, options: { readonly headers?: Record<string, string>; readonly autoPong?: boolean } = {}) {
+  constructor(url: string, options: ExampleClientOptions = {}) {
     this.socket = new WebSocket(url, { ...options, perMessageDeflate: false });
     this.socket.on("message", (data: RawData) => {
       this.texts.push(String(data));
@@ -154,7 +161,7 @@ export class ExampleGateway {
   }
 
   /** A socket; nothing is said yet. */
-  open(query = "", options: ConstructorParameters<typeof ExampleClient>[1] = {}): ExampleClient {
+  open(query = "", options: ExampleClientOptions = {}): ExampleClient {
     const client = new ExampleClient(`${this.url}${query}`, options);
     this.#clients.push(client);
     return client;

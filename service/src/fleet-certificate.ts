@@ -1,8 +1,7 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
-import { createSecureContext } from "node:tls";
 import type { experimental } from "@grpc/grpc-js";
 import type { Clock } from "./clock.js";
 import { type ExpectedPeer, type FleetIdentity, formatIdentity, parseIdentity, peerFault } from "./fleet-identity.js";
+import { checkKeyPair } from "./key-pair.js";
 import type { Logger } from "./logging.js";
 import { type FileContents, readFiles, watchFiles } from "./watched-files.js";
 
@@ -27,8 +26,8 @@ export interface FleetCertificate {
   readonly validUntilMs: number;
   /** For grpc-js' credentials. */
   readonly provider: experimental.CertificateProvider;
-  /** Takes a new pair for the same identity. Returns why not: then the old one serves on. */
-  renew(pem: TlsPem): string | undefined;
+  /** Takes a new pair for the same identity, one that is not over at `nowMs`. Returns why not: then the old one serves on. */
+  renew(pem: TlsPem, nowMs: number): string | undefined;
   /** No more looks at files. */
   stop(): void;
 }
@@ -62,7 +61,7 @@ export function openCertificate(files: TlsFiles, { of, clock, logger }: Certific
   const watched = watchFiles(paths, contents, {
     clock,
     onChange: (changed) => {
-      const fault = clock.nowMs() < endOf(toPem(changed)) ? certificate.renew(toPem(changed)) : "it is over, or is no certificate";
+      const fault = certificate.renew(toPem(changed), clock.nowMs());
       if (fault === undefined) logger.info({ validUntilMs: certificate.validUntilMs }, "certificate renewed");
       else logger.warn({ reason: fault, certFile: files.certFile }, "a new certificate is not right, the old one serves on");
     },
@@ -90,11 +89,12 @@ export function holdCertificate(pem: TlsPem): FleetCertificate {
       return validUntilMs;
     },
     provider,
-    renew: (renewed) => {
+    renew: (renewed, nowMs) => {
       const checked = checkPair(renewed);
       if (checked.kind === "fault") return checked.reason;
       const [was, is] = [formatIdentity(identity), formatIdentity(checked.identity)];
       if (was !== is) return `it is that of ${is}, expected ${was}`;
+      if (checked.validUntilMs <= nowMs) return "it is over";
       validUntilMs = checked.validUntilMs;
       provider.set(renewed);
       return undefined;
@@ -118,27 +118,13 @@ type Checked =
   | { readonly kind: "fault"; readonly reason: string };
 
 function checkPair({ cert, key, ca }: TlsPem): Checked {
-  try {
-    const leaf = new X509Certificate(cert);
-    if (!leaf.checkPrivateKey(createPrivateKey(key))) return { kind: "fault", reason: "its key is another one's" };
-    new X509Certificate(ca);
-    createSecureContext({ cert, key, ca });
-    const identity = parseIdentity(leaf.subjectAltName);
-    if (identity === undefined) {
-      return { kind: "fault", reason: "expected one subject alternative name URI:pushfleet://<namespace>/<fleet>/<role>/<id>" };
-    }
-    return { kind: "right", identity, validUntilMs: Date.parse(leaf.validTo) };
-  } catch (cause) {
-    return { kind: "fault", reason: cause instanceof Error ? cause.message : String(cause) };
+  const checked = checkKeyPair({ cert, key }, ca);
+  if (checked.kind === "fault") return checked;
+  const identity = parseIdentity(checked.leaf.subjectAltName);
+  if (identity === undefined) {
+    return { kind: "fault", reason: "expected one subject alternative name URI:pushfleet://<namespace>/<fleet>/<role>/<id>" };
   }
-}
-
-function endOf({ cert }: TlsPem): number {
-  try {
-    return Date.parse(new X509Certificate(cert).validTo);
-  } catch {
-    return 0;
-  }
+  return { kind: "right", identity, validUntilMs: checked.validUntilMs };
 }
 
 /** grpc-js asks for listeners; it takes a first answer only once it has registered them. */

@@ -170,7 +170,7 @@ test("new handshakes use a renewed certificate and authority on both sides; open
     [newServer, newClient],
   ] as const) {
     const under = ask(steady);
-    expect([serverSide.renew(forServer), clientSide.renew(forClient)]).toEqual([undefined, undefined]);
+    expect([serverSide.renew(forServer, Date.now()), clientSide.renew(forClient, Date.now())]).toEqual([undefined, undefined]);
     const fresh = dial(address, clientSide);
     await ask(fresh);
     await under;
@@ -184,10 +184,11 @@ test.each<readonly [string, () => Promise<TlsPem>, RegExp]>([
   ["of another identity", () => issue(router), /is that of pushfleet:\/\/shop\/demo\/router/],
   ["with another one's key", async () => ({ ...(await issue(gateway)), key: (await issue(gateway)).key }), /another one's/],
   ["that is half written", async () => ({ ...(await issue(gateway)), cert: "-----BEGIN CERT" }), /./],
+  ["that is over", () => issue(gateway, { validMs: -1 }), /over/],
   ["without an identity", () => authority.issue({}), /URI:pushfleet/],
 ])("a renewal %s is not taken", async (_, make, reason) => {
   const held = holdCertificate(await issue(gateway));
-  expect(held.renew(await make())).toMatch(reason);
+  expect(held.renew(await make(), Date.now())).toMatch(reason);
   const { address } = await serve(await issue(router));
   expect(await sync(dial(address, held))).toBe("ok");
 });

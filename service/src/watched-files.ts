@@ -10,6 +10,8 @@ export type FileContents = readonly Buffer[];
 export interface WatchedFiles {
   /** Looks now; for those who cannot wait. */
   look(): Promise<void>;
+  /** What was told last was of no use: it is told again at the next look. */
+  forget(): void;
   stop(): void;
 }
 
@@ -54,6 +56,9 @@ export function watchFiles(paths: readonly string[], known: FileContents, option
   const cancel: Cancel = options.clock.every(limits.fileLookMs, () => void look());
   return {
     look,
+    forget: () => {
+      last = [];
+    },
     stop: () => {
       isStopped = true;
       cancel();

@@ -1,8 +1,10 @@
-import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
+import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t } from "uWebSockets.js";
 import { closeCodes, errorBody, limits } from "@pushfleet/protocol";
-import type { Logger, Readiness } from "@pushfleet/service";
+import type { Clock, Logger, Readiness } from "@pushfleet/service";
 import type { Connection, Socket, SocketData } from "./connection.js";
 import type { Admitted, Handshake } from "./handshake.js";
+import { type Listener, listenPlain } from "./ports.js";
+import { listenTls } from "./tls-ports.js";
 import { uws } from "./uws.js";
 
 /** What the client ports ask of a worker. */
@@ -26,61 +28,21 @@ export interface ListenOptions {
   /** Addresses whose PROXY v2 header is believed. */
   readonly trustedProxies: readonly string[] | undefined;
   readonly logger: Logger;
+  readonly clock: Clock;
   /** Several workers listen on the same ports (SO_REUSEPORT); otherwise a port in use is a fault. */
   readonly isShared: boolean;
 }
 
-export interface Listener {
-  /** In the order of `ports`. */
-  readonly ports: readonly number[];
-  /** No new sockets; those that are open stay. */
-  close(): void;
-  /** Cuts what is still open. */
-  destroy(): void;
-}
-
-/** Opens the client ports: `/connect`, `/sse` and `/frames`, `/readyz` and `/healthz` for balancers. Rejects when a port is taken. */
-export async function listen(options: ListenOptions, handlers: SocketHandlers): Promise<Listener> {
-  const app = createApp(options.tls);
-  addConnect(app, handlers, options);
-  addPages(app, handlers.readiness);
-  const sockets: us_listen_socket[] = [];
-  try {
-    for (const port of options.ports) sockets.push(await listenOn(app, options, port));
-  } catch (error) {
-    app.close();
-    throw error;
-  }
-  return {
-    ports: sockets.map((socket) => uws.us_socket_local_port(socket)),
-    close: () => {
-      for (const socket of sockets.splice(0)) uws.us_listen_socket_close(socket);
-    },
-    destroy: () => {
-      sockets.length = 0;
-      app.close();
-    },
+/** Opens the client ports: `/connect`, `/sse` and `/frames`, `/readyz` and `/healthz` for balancers. Rejects when a port is taken, or the files
+ *  of `tls` are not right. */
+export function listen(options: ListenOptions, handlers: SocketHandlers): Promise<Listener> {
+  const serve = (app: TemplatedApp): TemplatedApp => {
+    addConnect(app, handlers, options);
+    addPages(app, handlers.readiness);
+    return app;
   };
-}
-
-function createApp(tls: ListenOptions["tls"]): TemplatedApp {
-  if (tls === undefined) return uws.App();
-  return uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile, ssl_prefer_low_memory_usage: true });
-}
-
-const exclusivePort = 1;
-
-/** The binding takes host and options together; its types do not say so. */
-type ListenWithOptions = (host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void) => unknown;
-
-function listenOn(app: TemplatedApp, options: ListenOptions, port: number): Promise<us_listen_socket> {
-  return new Promise((resolve, reject) => {
-    const host = options.host.replace(/^\[(.*)\]$/, "$1");
-    (app.listen as unknown as ListenWithOptions).call(app, host, port, options.isShared ? 0 : exclusivePort, (socket) => {
-      if (socket === false) reject(new Error(`listen: ${options.host}:${port} is taken or not an address of this machine`));
-      else resolve(socket);
-    });
-  });
+  const { tls } = options;
+  return tls === undefined ? listenPlain(options, () => serve(uws.App())) : listenTls({ ...options, tls }, (app) => serve(app));
 }
 
 function addConnect(app: TemplatedApp, handlers: SocketHandlers, options: ListenOptions): void {
