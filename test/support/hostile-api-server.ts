@@ -13,7 +13,7 @@ export interface StoredObject {
   };
 }
 
-/** What the server does with the next request instead of what it should. Counts are of events, bytes of the body. */
+/** What the server does with the next list or watch instead of what it should. Counts are of events, bytes of the body. */
 export type Trick =
   | { readonly kind: "cut"; readonly bytes: number }
   | { readonly kind: "end"; readonly events: number }
@@ -35,11 +35,13 @@ interface Watch {
   bytes: number;
 }
 
+const trickMs = 20;
+
 /** Serves one kind of object, pods in namespace `a`, as an API server does: paged lists, watches with bookmarks, a history. With tricks. */
 export class HostileApiServer {
   readonly truth = new Map<string, StoredObject>();
-  /** One for each request, then none. */
-  tricks: Trick[] = [];
+  /** One for each request for a page, one for each watch, then none. */
+  readonly tricks: { readonly list: Trick[]; readonly watch: Trick[] } = { list: [], watch: [] };
   requests = 0;
   readonly #history: { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: StoredObject }[] = [];
   readonly #watches = new Set<Watch>();
@@ -92,13 +94,14 @@ export class HostileApiServer {
 
   #answer(url: URL, response: ServerResponse): void {
     this.requests += 1;
-    const trick = this.tricks.shift() ?? { kind: "none" };
+    const watching = url.searchParams.get("watch") === "true";
+    const trick = this.tricks[watching ? "watch" : "list"].shift() ?? { kind: "none" };
     if (trick.kind === "status") {
       const body = { kind: "Status", code: trick.status, reason: trick.status === 410 ? "Expired" : "Busy", message: "a trick" };
       response.writeHead(trick.status, trick.status === 429 ? { "retry-after": "1" } : {}).end(JSON.stringify(body));
     } else if (trick.kind === "silence" && !trick.head) {
       response.once("close", () => undefined);
-    } else if (url.searchParams.get("watch") === "true") this.#watch(url, response, trick);
+    } else if (watching) this.#watch(url, response, trick);
     else this.#list(url, response, trick);
   }
 
@@ -130,7 +133,12 @@ export class HostileApiServer {
     response.flushHeaders();
     const watch: Watch = { response, trick, at: from - 1, events: 0, bytes: 0 };
     this.#watches.add(watch);
-    response.once("close", () => this.#watches.delete(watch));
+    // What a trick waits for may never come: it is played anyway.
+    const late = trick.kind === "none" || trick.kind === "silence" ? undefined : setTimeout(() => this.#spoil(watch), trickMs);
+    response.once("close", () => {
+      clearTimeout(late);
+      this.#watches.delete(watch);
+    });
     if (trick.kind === "repeat") {
       const old = this.#history.slice(0, watch.at).map((event, index) => ({ event, order: (index * 7919 + trick.seed) % 101 }));
       for (const { event } of old.sort((a, b) => a.order - b.order)) this.#send(watch, event);
@@ -157,6 +165,7 @@ export class HostileApiServer {
   #spoil({ response, trick }: Watch): void {
     if (trick.kind === "expire") response.end('{"type":"ERROR","object":{"code":410,"reason":"Expired"}}\n');
     else if (trick.kind === "garbage") response.write('{"type":"ADDED","object":{"metadata":\n');
+    else if (trick.kind === "cut") response.destroy();
     else response.end();
   }
 
