@@ -75,7 +75,7 @@ export async function checkKubernetesBinaries(binaries) {
 }
 
 /**
- * Makes sure that the binaries are in the cache and whole; builds them if they are not: 0.5 s warm, 8 to 13 minutes cold on two idle
+ * Makes sure that the binaries are in the cache and whole; builds them if they are not: 0.5 s warm, 4 to 13 minutes cold on two idle
  * cores, a minute when Go's own cache has the packages. Needs Go and the network only when something is wrong.
  * @param {(line: string) => void} report gets a line before what takes long, and how far it is
  * @param {KubernetesBinaries} [binaries]

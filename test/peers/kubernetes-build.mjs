@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { findProgram } from "./find-program.mjs";
 
-/** Two idle cores compile Kubernetes in 8 to 13 minutes; this is for busy ones. */
+/** Two idle cores compile Kubernetes in 4 to 13 minutes; this is for busy ones. */
 const BUILD_TIMEOUT_MS = 3_600_000;
 const PROGRESS_INTERVAL_DEFAULT_MS = 15_000;
 /** What of a failed command's output goes into the error. */
