@@ -31,6 +31,13 @@ describe("the memory of a gateway is planned so that", () => {
     expect(byMemory(12 * gib)).toBeLessThan(500_000);
   });
 
+  test("connections fill no more than 70 % of the memory that is left for them", () => {
+    for (const gibibytes of [16, 32, 64]) {
+      const used = byMemory(gibibytes * gib) * (12 + 2) * kib;
+      expect(used / ((gibibytes - 3) * gib)).toBeCloseTo(0.7, 4);
+    }
+  });
+
   test("of a server of 32 GB half is enough for 500,000, and the other half headroom", () => {
     expect(byMemory(32 * gib * 0.5)).toBeGreaterThanOrEqual(500_000);
   });
