@@ -1,3 +1,3 @@
 export * from "./configuration.js";
 export * from "./create-gateway.js";
-export { connectRouters } from "./shell/router-link.js";
+export { connectRouters, type RouterChannels } from "./shell/router-link.js";
