@@ -91,7 +91,7 @@ describeWithPeers(["redis-server"], "in Redis", () => {
     expect(secondsLeft).toBeGreaterThan(60 - limits.leaseRefreshMs / 1000 - 5);
   });
 
-  test("heartbeats write nothing: no entry is renewed, but the lease", async () => {
+  test("heartbeats write nothing: no entry is renewed by them", async () => {
     const gateway = await startGateway("gw-1", { heartbeat: { intervalMs: 100, timeoutMs: 1_000 } });
     for (const device of ["a", "b", "c", "d"]) await gateway.connect("usr_42", device);
     await commandsSoFar();
