@@ -291,6 +291,7 @@ class RunningGateway implements Gateway {
       resumeKeys: this.#authenticator.resumeKeys,
       allowedOrigins: this.#allowedOrigins,
       isCordoned: this.#isStopping || this.#worker.parts.drainer.isCordoned,
+      isFleetDeleted: this.#worker.parts.drainer.isFleetDeleted,
       isFull: this.#isFull(),
     };
     const admitted = judge(handshake, gate, { monotonicMs: nowMs, wallMs: this.#parts.clock.nowMs(), random: Math.random() });

@@ -221,6 +221,8 @@ export const limits = {
   cordonedRetryMs: 1_000,
   /** Of a full one. */
   fullRetryMs: 5_000,
+  /** Of a gateway whose fleet is deleted: it may never be back. */
+  fleetDeletedRetryMs: 30_000,
   /** Between two attempts at a registry that did not answer. */
   registryRetryMs: 1_000,
   /** Connections looked at in one tick of a re-registration, registered or not. */
@@ -264,6 +266,7 @@ export const limits = {
   routerLagRecords: 10_000,
   routerStabilizationMs: 300_000,
   routerLagPeriodMs: 15_000,
+  routerLagFetchMs: 2_000,
 
   // operator in a cluster
   /** A gateway that has sent no status for this long does not report: three periods of its own. */

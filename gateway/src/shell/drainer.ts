@@ -1,4 +1,4 @@
-import { limits, reconnectFrame } from "@pushfleet/protocol";
+import { limits, reconnectFrame, tryAgainReason } from "@pushfleet/protocol";
 import type { Clock, Logger, v1 } from "@pushfleet/service";
 import {
   abortDrain,
@@ -13,6 +13,7 @@ import {
 } from "../core/drain-schedule.js";
 import { type Connection, moves } from "./connection.js";
 import type { ConnectionTable } from "./connection-table.js";
+import { jittered } from "./handshake.js";
 import type { Metrics } from "./metrics.js";
 
 export interface DrainerOptions {
@@ -23,14 +24,18 @@ export interface DrainerOptions {
   /** Whole ms since the worker's start, monotonic. */
   readonly nowMs: () => number;
   readonly send: (connection: Connection, frame: string) => void;
-  readonly close: (connection: Connection, name: "serviceRestart" | "goingAway", reason?: string) => void;
+  readonly close: (connection: Connection, name: "serviceRestart" | "goingAway" | "tryAgainLater", reason?: string) => void;
 }
+
+/** What operators give as the reason where clients have nowhere to move to. */
+const fleetDeleted = "fleetDeleted";
+const defaultReason = "drain";
 
 /** The worker's cordon and drain: tells the schedule what it sees, and does what it says, idle connections first. */
 export class Drainer {
   readonly #options: DrainerOptions;
   #state: DrainState = servingDrain;
-  #reason = "drain";
+  #reason = defaultReason;
   #lastHandshakeMs: number | undefined;
   #isPaused = false;
   /** Those asked and not yet stragglers, and the stragglers, each in the order they were asked; some have closed meanwhile. */
@@ -51,6 +56,11 @@ export class Drainer {
 
   get isCordoned(): boolean {
     return isCordoned(this.#state);
+  }
+
+  /** Clients that are refused or closed come back to nothing, perhaps for good. */
+  get isFleetDeleted(): boolean {
+    return this.isCordoned && this.#reason === fleetDeleted;
   }
 
   /** The highest seen. */
@@ -98,6 +108,7 @@ export class Drainer {
   abort(epoch: number): v1.IDrainReply {
     const aborted = abortDrain(this.#state, epoch);
     this.#state = aborted.state;
+    if (aborted.reply.accepted) this.#reason = defaultReason;
     if (aborted.reply.accepted) this.#options.logger.info({ epoch }, "drain aborted, serving again");
     return aborted.reply;
   }
@@ -131,10 +142,7 @@ export class Drainer {
     });
     this.#state = step.state;
     this.#tellPause(step.paused);
-    for (const connection of first(this.#stragglers, step.closes)) {
-      metrics.drainCloses += 1;
-      this.#options.close(connection, "serviceRestart");
-    }
+    for (const connection of first(this.#stragglers, step.closes)) this.#close(connection);
     this.#ask(step.reconnects, step.stragglerGraceMs, nowMs);
     if (step.closeRest) {
       metrics.drainCloses += table.open;
@@ -175,12 +183,23 @@ export class Drainer {
     for (let i = 0; i < count; i++) {
       const connection = this.#nextUnasked(nowMs);
       if (connection === undefined) return;
+      if (this.isFleetDeleted) {
+        this.#close(connection);
+        continue;
+      }
       this.#options.table.setMove(connection, moves.asked);
       connection.graceEndMs = nowMs + Math.floor(graceMs);
       this.#asked.add(connection);
       this.#options.metrics.reconnectsSent += 1;
       this.#options.send(connection, reconnectFrame(graceMs, this.#reason));
     }
+  }
+
+  /** Counts against the grant, as a move does. */
+  #close(connection: Connection): void {
+    this.#options.metrics.drainCloses += 1;
+    if (!this.isFleetDeleted) this.#options.close(connection, "serviceRestart");
+    else this.#options.close(connection, "tryAgainLater", tryAgainReason(jittered(limits.fleetDeletedRetryMs, Math.random())));
   }
 
   /** Walks round the table, over many slices: first for those that are idle, from the second round on for whatever is left. */

@@ -179,3 +179,57 @@ describe("over gRPC", () => {
     stream.cancel();
   });
 });
+
+describe("the drain of a deleted fleet", () => {
+  const hint = (text: string) => (JSON.parse(text) as { readonly retry_after_ms: number }).retry_after_ms;
+
+  test("closes with 1013 and a long hint instead of asking to move, at the granted rate, never more in a second", async () => {
+    await start();
+    const clients = await connectMany(30);
+    example.gateway.drain(grant(10, { stragglerGraceMs: 0 }), "fleetDeleted");
+    await example.advance(4_800, 100);
+    let last = 0;
+    for (let second = 0; second < 4; second++) {
+      await example.advance(1000, 100);
+      const { drainCloses = 0, connections = 0 } = example.gateway.status();
+      await waitFor(() => clients.filter(isOpen).length === connections, { what: "the closes on their way" });
+      expect(drainCloses - last).toBeLessThanOrEqual(10);
+      last = drainCloses;
+    }
+    expect(last).toBe(30);
+    const closed = await Promise.all(clients.map((client) => client.closed));
+    expect(new Set(closed.map(({ code }) => code))).toEqual(new Set([1013]));
+    const hints = closed.map(({ reason }) => hint(reason));
+    expect([Math.min(...hints) >= 15_000, Math.max(...hints) <= 45_000, new Set(hints).size > 1]).toEqual([true, true, true]);
+    expect(asked(clients)).toBe(0);
+    expect(example.gateway.status()).toMatchObject({ state: STATE_DRAINED, reconnectsSent: 0, remaining: 0 });
+  });
+
+  test("refuses newcomers with as long a hint, and an abort is the end of it", async () => {
+    await start();
+    example.gateway.drain(grant(0), "fleetDeleted");
+    const refused = await example.open(`?token=${example.token()}`).closed;
+    expect(refused.code).toBe(1013);
+    expect(hint(refused.reason)).toBeGreaterThanOrEqual(15_000);
+    example.gateway.abortDrain(1);
+    const clients = await connectMany(1);
+    example.gateway.drain(grant(10), "");
+    await example.advance(8_000, 100);
+    await clients[0]?.frame("reconnect");
+  });
+
+  test("closes those with 1013 that were asked to move before and have stayed", async () => {
+    await start();
+    const [client] = await connectMany(1);
+    example.gateway.drain(grant(10, { stragglerGraceMs: 60_000 }), "rollout");
+    await example.advance(8_000, 100);
+    await client?.frame("reconnect");
+    example.gateway.drain(grant(10, { stragglerGraceMs: 1_000 }), "fleetDeleted");
+    await example.advance(25_000, 500);
+    example.gateway.drain(grant(10, { stragglerGraceMs: 1_000 }), "fleetDeleted");
+    await example.advance(29_000, 500);
+    example.gateway.drain(grant(10, { stragglerGraceMs: 1_000 }), "fleetDeleted");
+    await example.advance(10_000, 500);
+    expect(await client?.closed).toMatchObject({ code: 1013 });
+  });
+});

@@ -48,6 +48,7 @@ export interface GateState {
   /** `undefined`: all. */
   readonly allowedOrigins: ReadonlySet<string> | undefined;
   readonly isCordoned: boolean;
+  readonly isFleetDeleted: boolean;
   readonly isFull: boolean;
 }
 
@@ -66,7 +67,8 @@ export function admit(handshake: Handshake, gate: GateState, moment: Moment): Ad
   const resumes = resume.kind === "valid";
   if (admission.kind === "refused") return busy(admission.retryAfterMs, resumes);
   // No failed reconnect: the balancer has not noticed the cordon yet. A rollout that counted these would pause itself.
-  if (gate.isCordoned) return tryAgain(jittered(limits.cordonedRetryMs, moment.random), false);
+  const cordonedMs = gate.isFleetDeleted ? limits.fleetDeletedRetryMs : limits.cordonedRetryMs;
+  if (gate.isCordoned) return tryAgain(jittered(cordonedMs, moment.random), false);
   if (gate.isFull) return tryAgain(jittered(limits.fullRetryMs, moment.random), resumes);
   const device = handshake.device === undefined ? undefined : parseDeviceId(handshake.device);
   if (handshake.device !== undefined && device === undefined) return { ...badDevice, failsResume: resumes };
@@ -107,7 +109,7 @@ function tryAgain(retryAfterMs: number, failsResume: boolean): Admitted {
 }
 
 /** From half of `ms` to one and a half times it. */
-function jittered(ms: number, random: number): number {
+export function jittered(ms: number, random: number): number {
   return Math.round(ms * (0.5 + random));
 }
 
