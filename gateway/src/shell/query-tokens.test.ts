@@ -12,6 +12,17 @@ afterEach(async () => {
 
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 
+test("a JWT in the URL or in the first message authenticates a connection as the user it names", async () => {
+  example = await ExampleGateway.start();
+  await example.open(`?token=${example.token({ sub: "usr_1" })}&device=a`).frame("hello");
+  const client = example.open("?device=b");
+  await client.opened;
+  client.send({ type: "auth", token: example.token({ sub: "usr_2" }) });
+  await client.frame("hello");
+  expect(await example.entryOf("usr_1", "a")).toBeDefined();
+  expect(await example.entryOf("usr_2", "b")).toBeDefined();
+});
+
 test("by default a token in the URL may live five minutes, and not a second more", async () => {
   example = await ExampleGateway.start();
   const livesFor = (seconds: number): string => `?token=${example?.token({ iat: nowSeconds(), exp: nowSeconds() + seconds })}`;
