@@ -134,6 +134,10 @@ const router = joinRows(
   integer("spec.router.minReplicas", 1, 200),
   integer("spec.router.maxReplicas", 1, 200),
   resources("spec.router.resources"),
+  mapping("spec.router.http", ["apiTokensSecretRef"]),
+  mapping("spec.router.http.apiTokensSecretRef", ["name", "key"]),
+  text("spec.router.http.apiTokensSecretRef.name", name253),
+  text("spec.router.http.apiTokensSecretRef.key", name253),
   mapping("spec.router.kafka", ["brokers"]),
   list("spec.router.kafka.brokers", { minItems: 1, maxItems: 32, element: (index) => `kafka-${index}:9092`, unique: "set" }),
   text("spec.router.kafka.brokers[0]", {

@@ -58,6 +58,7 @@ export const wholeManifest = {
       minReplicas: 1,
       maxReplicas: 200,
       resources: { limits: { cpu: 2 }, requests: { memory: "1Gi" } },
+      http: { apiTokensSecretRef: { name: "publishers", key: "tokens" } },
       kafka: {
         brokers: ["kafka:9092"],
         topic: "notifications.in_app",

@@ -106,7 +106,7 @@ function* addressProblems({ gateway, registry, store, router }: PushGatewaySpec)
   }
 }
 
-function* secretProblems({ gateway, certificateAuthority }: PushGatewaySpec, { secrets }: KnownNamespace): Iterable<SpecProblem> {
+function* secretProblems({ gateway, router, certificateAuthority }: PushGatewaySpec, { secrets }: KnownNamespace): Iterable<SpecProblem> {
   const tls = ["tls.crt", "tls.key"];
   const { hs256SecretRef } = gateway.auth;
   if (hs256SecretRef !== undefined) {
@@ -117,6 +117,10 @@ function* secretProblems({ gateway, certificateAuthority }: PushGatewaySpec, { s
       const message = `the HS256 key (entry ${key} of Secret ${name}) has ${bytes} bytes: use at least ${limits.hs256KeyBytesMin} (RFC 7518 section 3.2)`;
       yield warning("KeyTooShort", "spec.gateway.auth.hs256SecretRef", message);
     }
+  }
+  if (router.http !== undefined) {
+    const { name, key } = router.http.apiTokensSecretRef;
+    yield* missingEntries("router.http.apiTokensSecretRef", name, [key], secrets);
   }
   if (gateway.tls !== undefined) yield* missingEntries("gateway.tls.secretName", gateway.tls.secretName, tls, secrets);
   if (certificateAuthority !== undefined) {

@@ -54,6 +54,8 @@ function routerPolicy(fleet: Fleet, operator: OperatorFacts): NetworkPolicy {
   return policy(fleet, routerName(fleet), "router", [
     { from: [pods(fleet, "gateway"), pods(fleet, "router")], ports: [tcp(ports.routerGrpc)] },
     { from: [operatorPods(operator)], ports: [tcp(ports.routerGrpc), tcp(ports.routerAdmin)] },
+    // Publishers may be anywhere; each request needs a token.
+    ...(fleet.spec.router.http === undefined ? [] : [{ ports: [tcp(ports.routerHttp)] }]),
   ]);
 }
 

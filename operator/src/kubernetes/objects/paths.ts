@@ -6,6 +6,8 @@ export const paths = {
   auth: "/etc/pushfleet/auth",
   /** The HS256 key, whatever its entry in the Secret is called. */
   hs256: "/etc/pushfleet/auth/hs256",
+  /** Bearer tokens of publishers. */
+  apiTokens: "/etc/pushfleet/api-tokens",
   clientTls: "/etc/pushfleet/client-tls",
   haproxyConfiguration: "/etc/pushfleet/haproxy.cfg",
 } as const;

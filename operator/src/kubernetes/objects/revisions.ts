@@ -36,8 +36,8 @@ export function poolRevision(spec: PushGatewaySpec, pool: Pool): string {
 
 /** As `templateInputs`, for the routers. How many there are is not in it. */
 export function routerInputs(spec: PushGatewaySpec) {
-  const { image, resources, kafka } = spec.router;
-  return { part: "router", image, resources, kafka, registry: registryInputs(spec), store: spec.store };
+  const { image, resources, kafka, http } = spec.router;
+  return { part: "router", image, resources, kafka, http, registry: registryInputs(spec), store: spec.store };
 }
 
 export function routerRevision(spec: PushGatewaySpec): string {

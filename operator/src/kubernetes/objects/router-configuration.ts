@@ -1,15 +1,17 @@
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
 import { type Configuration, hasCredentials, registryConfiguration } from "./configuration-parts.js";
 import type { Fleet } from "./fleet.js";
-import { tlsFiles } from "./paths.js";
+import { paths, tlsFiles } from "./paths.js";
 import { ports } from "./ports.js";
 
-/** router.yaml (DESIGN §9). HTTP publishing listens on the pod's loopback: the API has no field for bearer tokens, and without them a router
- *  opens no other address. `kubectl port-forward` reaches it. */
+/** router.yaml (DESIGN §9). Without tokens of publishers HTTP listens on the pod's loopback only, where `kubectl port-forward` reaches it. */
 export function routerConfiguration(fleet: Fleet): Configuration {
   const { router, store } = fleet.spec;
   return {
-    http: { host: "127.0.0.1", port: ports.routerHttp },
+    http:
+      router.http === undefined
+        ? { host: "127.0.0.1", port: ports.routerHttp }
+        : { host: "0.0.0.0", port: ports.routerHttp, apiTokensFile: `${paths.apiTokens}/tokens` },
     admin: { host: "0.0.0.0", port: ports.routerAdmin },
     grpc: { host: "0.0.0.0", port: ports.routerGrpc, tls: tlsFiles },
     ...(router.kafka === undefined ? {} : { kafka: kafkaConfiguration(fleet, router.kafka) }),

@@ -38,10 +38,17 @@ export function buildRouterTemplate(fleet: Fleet, operator: OperatorFacts, revis
         temporaryVolume,
         { name: "configuration", configMap: { name: routerRevisionName(fleet, revision) } },
         secretVolume("tls", routerTlsSecretName(fleet)),
+        ...apiTokensVolume(fleet),
       ],
       containers: [container(fleet, operator, revision)],
     },
   };
+}
+
+function apiTokensVolume({ spec: { router } }: Fleet) {
+  if (router.http === undefined) return [];
+  const { name, key } = router.http.apiTokensSecretRef;
+  return [secretVolume("api-tokens", name, [{ key, path: "tokens" }])];
 }
 
 function container(fleet: Fleet, operator: OperatorFacts, revision: string) {
@@ -54,6 +61,7 @@ function container(fleet: Fleet, operator: OperatorFacts, revision: string) {
     ports: [
       { name: "grpc", containerPort: ports.routerGrpc, protocol: "TCP" },
       { name: "admin", containerPort: ports.routerAdmin, protocol: "TCP" },
+      ...(router.http === undefined ? [] : [{ name: "http", containerPort: ports.routerHttp, protocol: "TCP" }]),
     ],
     ...resourcesOf(router.resources),
     ...probes(ports.routerAdmin),
@@ -63,6 +71,7 @@ function container(fleet: Fleet, operator: OperatorFacts, revision: string) {
     volumeMounts: [
       { ...readOnlyMount("configuration", paths.routerConfiguration), subPath: "router.yaml" },
       readOnlyMount("tls", paths.tls),
+      ...(router.http === undefined ? [] : [readOnlyMount("api-tokens", paths.apiTokens)]),
       temporaryMount,
     ],
   };

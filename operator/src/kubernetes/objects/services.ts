@@ -50,7 +50,11 @@ export function buildRouterService(fleet: Fleet): Made<V1Service> {
     spec: {
       clusterIP: "None",
       selector: podSelector(fleet, "router"),
-      ports: [servicePortOf("grpc", ports.routerGrpc), servicePortOf("admin", ports.routerAdmin)],
+      ports: [
+        servicePortOf("grpc", ports.routerGrpc),
+        servicePortOf("admin", ports.routerAdmin),
+        ...(fleet.spec.router.http === undefined ? [] : [servicePortOf("http", ports.routerHttp)]),
+      ],
     },
   };
 }
