@@ -1,0 +1,65 @@
+import "reflect-metadata";
+import { createPrivateKey, webcrypto, X509Certificate } from "node:crypto";
+import * as x509 from "@peculiar/x509";
+import { limits } from "@pushfleet/protocol";
+import { type FleetRole, formatIdentity } from "@pushfleet/service";
+import { type Authority, createKeys, createSerialNumber, type Owner, privatePem, signingAlgorithm } from "./authority.js";
+import { leafNotAfterMs } from "./leaf-lifetime.js";
+
+/** Whose certificate it is to be. */
+export interface LeafWish extends Owner {
+  readonly role: FleetRole;
+  /** Of a gateway its pod's name; of routers `<fleet>-router`; of the operator `operator`. */
+  readonly id: string;
+  readonly dnsNames: readonly string[];
+  readonly nowMs: number;
+}
+
+export interface Leaf {
+  readonly cert: string;
+  readonly key: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** A certificate for both ends of a connection (serverAuth, clientAuth), with a new key. It never outlives its authority. */
+export async function issueLeaf(authority: Authority, wish: LeafWish): Promise<Leaf> {
+  const keys = await createKeys();
+  const signer = await signingKey(authority);
+  const issuer = new x509.X509Certificate(authority.cert);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: createSerialNumber(),
+    subject: [{ O: [wish.namespace] }, { OU: [wish.fleet] }, { CN: [wish.id.slice(0, commonNameMax)] }],
+    issuer: issuer.subjectName,
+    notBefore: new Date(wish.nowMs - limits.certificateBackdateMs),
+    notAfter: new Date(leafNotAfterMs(authority, wish.nowMs)),
+    publicKey: keys.publicKey,
+    signingKey: signer.key,
+    signingAlgorithm: signer.algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+      new x509.SubjectAlternativeNameExtension([
+        { type: "url", value: formatIdentity(wish) },
+        ...wish.dnsNames.map((value) => ({ type: "dns" as const, value })),
+      ]),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(await issuer.publicKey.export()),
+    ],
+  });
+  const cert = certificate.toString("pem");
+  const { validFrom, validTo } = new X509Certificate(cert);
+  return { cert, key: await privatePem(keys), notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
+}
+
+/** RFC 5280, ub-common-name. */
+const commonNameMax = 64;
+
+async function signingKey({ key }: Authority) {
+  const privateKey = createPrivateKey(key);
+  const algorithm = signingAlgorithm(privateKey);
+  if (algorithm === undefined) throw new Error(`an authority cannot sign with a key of type ${privateKey.asymmetricKeyType}`);
+  const pkcs8 = privateKey.export({ type: "pkcs8", format: "der" });
+  return { algorithm, key: await webcrypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]) };
+}
