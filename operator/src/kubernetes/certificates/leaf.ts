@@ -45,12 +45,18 @@ export async function issueLeaf(authority: Authority, wish: LeafWish): Promise<L
         ...wish.dnsNames.map((value) => ({ type: "dns" as const, value })),
       ]),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-      await x509.AuthorityKeyIdentifierExtension.create(await issuer.publicKey.export()),
+      ...authorityKeyIdentifier(issuer),
     ],
   });
   const cert = certificate.toString("pem");
   const { validFrom, validTo } = new X509Certificate(cert);
   return { cert, key: await privatePem(keys), notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
+}
+
+/** As the authority says it: how it is made of a key differs (RFC 5280 §4.2.1.2, RFC 7093), and OpenSSL refuses two that differ. */
+function authorityKeyIdentifier(issuer: x509.X509Certificate): readonly x509.Extension[] {
+  const subject = issuer.getExtension(x509.SubjectKeyIdentifierExtension);
+  return subject === null ? [] : [new x509.AuthorityKeyIdentifierExtension(subject.keyId)];
 }
 
 /** RFC 5280, ub-common-name. */
