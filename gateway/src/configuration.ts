@@ -1,6 +1,6 @@
 import { type Fault, idExpected, limits } from "@pushfleet/protocol";
 import { ownProcessFaults, registrySchema } from "@pushfleet/registry";
-import { grpcFaults, HostPort, Port, type Refinement, Secret, Strict } from "@pushfleet/service";
+import { fileFaults, grpcFaults, HostPort, Port, type Refinement, Secret, Strict, tlsFileFaults } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 import { authFaults } from "./shell/authenticator.js";
 
@@ -105,6 +105,19 @@ export const processRefinements: readonly Refinement<GatewayConfig>[] = [
     path: "router",
     faults: ({ router }) =>
       router.addresses.length === 0 ? [{ path: "router.addresses", value: router.addresses, expected: 'at least one "host:port"' }] : [],
+  },
+];
+
+/** What holds where the gateway runs: the files that it names are there. */
+export const gatewayFileRefinements: readonly Refinement<GatewayConfig>[] = [
+  {
+    path: "listen.tls",
+    faults: ({ listen: { tls } }) => fileFaults({ "listen.tls.certFile": tls?.certFile, "listen.tls.keyFile": tls?.keyFile }),
+  },
+  { path: "grpc.tls", faults: ({ grpc }) => tlsFileFaults(grpc.tls) },
+  {
+    path: "auth",
+    faults: ({ auth }) => fileFaults({ "auth.hs256SecretFile": auth.hs256SecretFile, "auth.jwksFile": auth.jwksFile }),
   },
 ];
 

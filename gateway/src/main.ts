@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { createRegistry } from "@pushfleet/registry";
 import { type Logger, type RunningPart, runPart, systemClock } from "@pushfleet/service";
-import { type GatewayConfig, gatewaySchema, processRefinements } from "./configuration.js";
+import { type GatewayConfig, gatewayFileRefinements, gatewaySchema, processRefinements } from "./configuration.js";
 import { createGateway } from "./create-gateway.js";
 import { memoryBytes, memoryLimit } from "./shell/machine.js";
 import { connectRouters } from "./shell/router-link.js";
@@ -19,7 +19,7 @@ export function main(argv: readonly string[]): Promise<number> {
       part: "gateway",
       environmentPrefix: "PUSHFLEET_GATEWAY_",
       schema: gatewaySchema,
-      refinements: processRefinements,
+      refinements: [...processRefinements, ...gatewayFileRefinements],
       version,
       start: (config, logger) => (workerCount(config) === 1 ? startAlone(config, logger) : startSupervised(config, logger)),
     },

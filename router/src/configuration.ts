@@ -1,6 +1,6 @@
 import type { Fault } from "@pushfleet/protocol";
 import { ownProcessFaults, registrySchema } from "@pushfleet/registry";
-import { grpcFaults, HostPort, isLoopback, Port, type Refinement, Strict } from "@pushfleet/service";
+import { fileFaults, grpcFaults, HostPort, isLoopback, Port, type Refinement, Strict, tlsFileFaults } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 
 const Host = () => Type.String({ minLength: 1, default: "127.0.0.1" });
@@ -47,6 +47,12 @@ export const routerRefinements: readonly Refinement<RouterConfig>[] = [
 export const routerProcessRefinements: readonly Refinement<RouterConfig>[] = [
   ...routerRefinements,
   { path: "registry", faults: (config) => ownProcessFaults(config, "gateways") },
+];
+
+/** What holds where the router runs: the files that it names are there. */
+export const routerFileRefinements: readonly Refinement<RouterConfig>[] = [
+  { path: "http", faults: ({ http }) => fileFaults({ "http.apiTokensFile": http.apiTokensFile }) },
+  { path: "grpc.tls", faults: ({ grpc }) => tlsFileFaults(grpc.tls) },
 ];
 
 function storeFaults({ store, kafka }: RouterConfig): readonly Fault[] {

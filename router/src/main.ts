@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { createRegistry } from "@pushfleet/registry";
 import { runPart, systemClock } from "@pushfleet/service";
-import { routerProcessRefinements, routerSchema } from "./configuration.js";
+import { routerFileRefinements, routerProcessRefinements, routerSchema } from "./configuration.js";
 import { createRouter, createStore } from "./create-router.js";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -14,7 +14,7 @@ export function main(argv: readonly string[]): Promise<number> {
       part: "router",
       environmentPrefix: "PUSHFLEET_ROUTER_",
       schema: routerSchema,
-      refinements: routerProcessRefinements,
+      refinements: [...routerProcessRefinements, ...routerFileRefinements],
       version,
       start: async (config, logger) => {
         const parts = { clock: systemClock, logger };

@@ -3,7 +3,7 @@ import type { Fault } from "@pushfleet/protocol";
 import { type Static, type TObject, Type } from "@sinclair/typebox";
 import { Ajv } from "ajv";
 import { parseDocument } from "yaml";
-import { faultsFromSchemaErrors } from "./schema-faults.js";
+import { faultsFromSchemaErrors, nearestName } from "./schema-faults.js";
 
 export type Configured<T> =
   | { readonly kind: "configuration"; readonly value: T }
@@ -41,9 +41,9 @@ export function loadConfiguration<Schema extends TObject>(
   const fromFile = source.file === undefined ? { kind: "value" as const, value: {} } : readYaml(source.file);
   if (fromFile.kind === "faults") return fromFile;
   const faults: Fault[] = [];
-  const tree = overlayEnvironment(schema, fromFile.value, source, faults);
+  const { tree, setBy } = overlayEnvironment(schema, fromFile.value, source, faults);
   const validated = validateConfiguration(schema, tree, refinements);
-  const all = [...faults, ...(validated.kind === "faults" ? validated.faults : [])];
+  const all = [...faults, ...(validated.kind === "faults" ? validated.faults.map((fault) => tellVariable(fault, setBy)) : [])];
   return all.length > 0 ? { kind: "faults", faults: all } : validated;
 }
 
@@ -116,25 +116,37 @@ interface JsonSchema {
   readonly const?: unknown;
 }
 
-function overlayEnvironment(schema: TObject, tree: Tree, source: ConfigurationSource, faults: Fault[]): Tree {
+interface Overlaid {
+  readonly tree: Tree;
+  /** The variable that set a path. */
+  readonly setBy: ReadonlyMap<string, string>;
+}
+
+/** What is wrong with a value that is in no file is looked for in vain there. */
+function tellVariable(fault: Fault, setBy: ReadonlyMap<string, string>): Fault {
+  const name = setBy.get(fault.path.replace(/\[\d+\]$/, ""));
+  return name === undefined ? fault : { ...fault, expected: `${fault.expected} (it is set by ${name})` };
+}
+
+function overlayEnvironment(schema: TObject, tree: Tree, source: ConfigurationSource, faults: Fault[]): Overlaid {
   const result = structuredClone(tree);
   const known = new Set<string>();
+  const setBy = new Map<string, string>();
   for (const leaf of leaves(schema as JsonSchema, [])) {
     const name = source.environmentPrefix + leaf.path.map(upperSnake).join("_");
     known.add(name);
     const text = source.environment[name];
-    if (text !== undefined) setAt(result, leaf.path, fromText(text, leaf.schemas));
+    if (text === undefined) continue;
+    setAt(result, leaf.path, fromText(text, leaf.schemas));
+    setBy.set(leaf.path.join("."), name);
   }
   for (const name of Object.keys(source.environment)) {
-    if (name.startsWith(source.environmentPrefix) && !known.has(name)) {
-      faults.push({
-        path: name,
-        value: "(set)",
-        expected: `the name of a setting: ${source.environmentPrefix} and its path, ${[...known].slice(0, 3).join(", ")}, ...`,
-      });
-    }
+    if (!name.startsWith(source.environmentPrefix) || known.has(name)) continue;
+    const nearest = nearestName(name, [...known]);
+    const form = `${source.environmentPrefix} and the path of a setting, as in ${[...known].slice(0, 3).join(", ")}`;
+    faults.push({ path: name, value: "(set)", expected: nearest === undefined ? form : `${nearest} (there is no setting for this name)` });
   }
-  return result;
+  return { tree: result, setBy };
 }
 
 interface Leaf {

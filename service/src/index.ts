@@ -2,6 +2,7 @@ export * from "./admin-server.js";
 export * from "./allowed-callers.js";
 export * from "./clock.js";
 export * from "./configuration.js";
+export * from "./file-faults.js";
 export * from "./fleet-certificate.js";
 export * from "./fleet-identity.js";
 export * from "./grpc.js";

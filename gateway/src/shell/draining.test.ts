@@ -191,7 +191,7 @@ describe("the drain of a deleted fleet", () => {
     let last = 0;
     for (let second = 0; second < 4; second++) {
       await example.advance(1000, 100);
-      const { drainCloses = 0, connections = 0 } = example.gateway.status();
+      const { drainCloses, connections } = new v1.GatewayStatus(example.gateway.status());
       await waitFor(() => clients.filter(isOpen).length === connections, { what: "the closes on their way" });
       expect(drainCloses - last).toBeLessThanOrEqual(10);
       last = drainCloses;
