@@ -79,6 +79,12 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a test kubelet on 
 
   const ready = (name: string): Promise<Pod> => podThat(name, "is ready", (pod) => isConditionTrue(pod, "Ready"));
 
+  /** As the operator does. */
+  const openGate = (name: string) => {
+    const conditions = [{ type: "pushfleet.dev/accepting", status: "True" }];
+    return api.patch(`${path("pods", name)}/status`, "strategic-merge", { status: { conditions } });
+  };
+
   async function ask(pod: Pod, target: string): Promise<string> {
     return (await fetch(`http://${pod.status?.podIP}:8080${target}`)).text();
   }
@@ -92,8 +98,7 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a test kubelet on 
     const waiting = await podThat("gated", "has ready containers", (pod) => isConditionTrue(pod, "ContainersReady"));
     expect(waiting.status?.phase).toBe("Running");
     expect(conditionOf(waiting, "Ready")).toMatchObject({ status: "False", reason: "ReadinessGatesNotReady" });
-    const condition = { type: "pushfleet.dev/accepting", status: "True" };
-    await api.patch(`${path("pods", "gated")}/status`, "strategic-merge", { status: { conditions: [condition] } });
+    await openGate("gated");
     const pod = await ready("gated");
     expect(isConditionTrue(pod, "pushfleet.dev/accepting")).toBe(true);
     expect(await ask(pod, "/healthz")).toBe("ok");
@@ -198,7 +203,15 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a test kubelet on 
   test("evicts, unless a disruption budget forbids it", async () => {
     await create("pods", podYaml("evicted"));
     await ready("evicted");
-    expect((await kubelet.evict("evicted")).status).toBe(201);
+    const budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    const spec = { minAvailable: 1_000, selector: { matchLabels: { app: "demo" } } };
+    await api.post(budgets, { apiVersion: "policy/v1", kind: "PodDisruptionBudget", metadata: { name: "never" }, spec });
+    await waitFor(async () => (await api.get(`${budgets}/never`)).status === 200, { what: "the budget" });
+    expect((await kubelet.evict("evicted")).status).toBe(429);
+    expect(isConditionTrue(await ready("evicted"), "Ready")).toBe(true);
+    await api.delete(`${budgets}/never`, {});
+    const isGranted = async (): Promise<boolean> => (await kubelet.evict("evicted")).status === 201;
+    await waitFor(isGranted, { what: "the eviction to be granted", intervalMs: 100 });
     await gone("evicted");
   });
 
@@ -259,5 +272,31 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a test kubelet on 
     expect(pids.filter(isProcessAlive)).toEqual(pids);
     await kubelet.stop();
     expect(pids.filter(isProcessAlive)).toEqual([]);
+  });
+
+  test("with status only, pods run at once with nothing behind them, follow their gates, and go when they are deleted", async () => {
+    const seen: string[] = [];
+    const note =
+      (what: string) =>
+      (pod: Pod): unknown =>
+        seen.push(`${pod.metadata.name} ${what}`);
+    const many = await startTestKubelet({
+      kubeconfigFile: kubernetes.kubeconfigFile,
+      nodes: [{ name: "node-c", labels: { disk: "none" } }],
+      statusOnly: true,
+      statusStreams: { started: note("started"), changed: () => {}, ended: note("ended") },
+    });
+    onTestFinished(() => many.stop());
+    const names = Array.from({ length: 20 }, (_, index) => `only-${index}`);
+    for (const name of names) await create("pods", podYaml(name, `${gate}\n  nodeSelector: { disk: none }`));
+    for (const name of names)
+      await podThat(name, "runs", (pod) => isConditionTrue(pod, "ContainersReady") && !isConditionTrue(pod, "Ready"));
+    await openGate("only-0");
+    expect((await ready("only-0")).status?.phase).toBe("Running");
+    expect(many.process("only-0")).toBeUndefined();
+    for (const name of names) await remove(name);
+    for (const name of names) await gone(name);
+    await waitFor(() => seen.length === 40, { what: "the end of each" });
+    expect(new Set(seen)).toEqual(new Set(names.flatMap((name) => [`${name} started`, `${name} ended`])));
   });
 });

@@ -20,6 +20,7 @@ import {
 } from "./kubelet/objects.js";
 import { type PodContext, PodRun } from "./kubelet/pod-run.js";
 import { PodScheduler } from "./kubelet/pod-scheduler.js";
+import { ProcessGuard } from "./kubelet/process-guard.js";
 import { StatusOnlyPod } from "./kubelet/status-only-pod.js";
 import { removePodObject } from "./kubelet/status-writer.js";
 
@@ -116,6 +117,7 @@ export class TestKubelet {
       backOff: options.backOff ?? backOffDefault,
       nameServer: this.nameServer,
       folder: folder.path,
+      guard: new ProcessGuard(folder.path),
       pull: (image) => this.images.pull(image),
       lookup: {
         configMap: (namespace, name) => configMaps.objects.get(keyFor(name, namespace)),
@@ -149,6 +151,7 @@ export class TestKubelet {
     await Promise.all(this.#ending);
     this.#network.socket.close();
     await this.#api.close();
+    await this.#context.guard.stop();
     await this.#folder.remove();
   }
 

@@ -18,7 +18,7 @@ export interface Answer {
 export class KubeletApi {
   readonly #pool: Pool;
   readonly #headers: Readonly<Record<string, string>>;
-  /** The last answers that said no, for a person who looks why nothing happens. */
+  /** The last answers that said no, but for what is not there: for a person who looks why nothing happens. */
   readonly refusals: string[] = [];
 
   constructor(kubeconfigFile: string) {
@@ -59,7 +59,8 @@ export class KubeletApi {
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
       const text = await answer.body.text();
-      if (answer.statusCode >= 400) this.#note(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 300)}`);
+      if (answer.statusCode >= 400 && answer.statusCode !== 404)
+        this.#note(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 300)}`);
       return { status: answer.statusCode, body: parseJson(text) };
     } catch (error) {
       this.#note(`${method} ${path}: ${String(error)}`);

@@ -4,6 +4,7 @@ import { type ProcessExit, type RunningProcess, startProcess } from "../../peers
 import type { Environment, Variables } from "./container-command.js";
 import { type Container, type ContainerState, type ContainerStatus, type Probe, timeText } from "./objects.js";
 import { runProbe } from "./probes.js";
+import type { ProcessGuard } from "./process-guard.js";
 
 /** How long a container that ended waits for its next start: doubled each time, forgotten after it has run for `resetAfterMs`. */
 export interface BackOff {
@@ -27,6 +28,7 @@ export interface ContainerContext {
   processEnv(variables: Variables): Record<string, string>;
   attempt(probe: Probe, container: Container): Promise<boolean>;
   readonly cwd: string;
+  readonly guard: ProcessGuard;
   /** Something in `status()` is another. */
   onChange(): void;
 }
@@ -152,6 +154,7 @@ export class ContainerRun {
 
   async #follow(process: RunningProcess, startedAtMs: number): Promise<ProcessExit> {
     this.#process = process;
+    this.#context.guard.add(process.pid);
     this.#isStarted = this.#container.startupProbe === undefined;
     this.#isReady = this.#isStarted && this.#container.readinessProbe === undefined;
     this.#set({ running: { startedAt: timeText(startedAtMs) } });
@@ -165,6 +168,7 @@ export class ContainerRun {
     this.#terminating = undefined;
     clearTimeout(this.#killTimer);
     await process.kill(); // what it left behind ends with its container
+    this.#context.guard.remove(process.pid);
     this.#isReady = false;
     this.#last = { terminated: terminated(exit, startedAtMs, `process://${process.pid}`) };
     this.#set(this.#last);

@@ -11,6 +11,7 @@ import { type Container, isDeleting, isFinished, type Pod, type PodCondition, ty
 import { buildPodStatus } from "./pod-status.js";
 import { PodVolumes } from "./pod-volumes.js";
 import { attemptProbe } from "./probes.js";
+import type { ProcessGuard } from "./process-guard.js";
 import { removePodObject, StatusWriter } from "./status-writer.js";
 import type { ObjectLookup } from "./volume-content.js";
 import { Wakeup } from "./wakeup.js";
@@ -27,6 +28,7 @@ export interface PodContext {
   readonly backOff: BackOff;
   /** host:port */
   readonly nameServer: string;
+  readonly guard: ProcessGuard;
   /** Where pods' folders go. */
   readonly folder: string;
   pull(image: string): Promise<Image>;
@@ -173,6 +175,7 @@ export class PodRun {
       backOff: this.#context.backOff,
       graceMs: (this.#pod.spec?.terminationGracePeriodSeconds ?? GRACE_DEFAULT_SECONDS) * 1000,
       cwd: repository,
+      guard: this.#context.guard,
       pull: (image) => this.#context.pull(image),
       environment: (of) => containerEnvironment(of, this.#pod, place, this.#context.lookup),
       command: (of, program, variables) => containerCommand(of, program, variables, emulation),
