@@ -53,12 +53,22 @@ interface Storm {
   readonly say: (text: string) => void;
 }
 
-async function run({ fleet, count, budget, options, io, say }: Storm): Promise<ExitCode> {
+async function run(storm: Storm): Promise<ExitCode> {
+  const { fleet, count, options, io, say } = storm;
   const tally = new Tally();
   const before = (await fleet.status()).podsByState.Serving;
   say(`opening ${count} clients on ${before} gateways\n`);
   const url = `ws://127.0.0.1:${localPorts.client}/connect`;
   const clients = await openClients({ url, count, secret: options.jwtSecret, tally, signal: io.signal });
+  try {
+    return await play(storm, clients, tally, before);
+  } finally {
+    clients.close(); // or they would come back for ever, and this process never end
+  }
+}
+
+async function play(storm: Storm, clients: StormClients, tally: Tally, before: number): Promise<ExitCode> {
+  const { fleet, budget, options, io, say } = storm;
   const publisher = startPublisher(clients, tally, io.signal);
   try {
     await until(fleet, (status) => status.podsByState.Serving > before, scaleTimeoutMs, "the autoscaler to add a gateway", io.signal);
@@ -78,7 +88,6 @@ async function run({ fleet, count, budget, options, io, say }: Storm): Promise<E
   await arrival(tally, io.signal);
   const after = (await fleet.status()).podsByState.Serving;
   const report = summarize({ tally, clients, budget, before, after, refused: publisher.refused() });
-  clients.close();
   io.out(options.output === "json" ? `${JSON.stringify(report)}\n` : describe(report));
   return report.lost === 0 && !io.signal.aborted ? 0 : 1;
 }
