@@ -142,6 +142,7 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a test kubelet on 
       ({ status }) => status?.containerStatuses?.[0]?.state?.waiting?.reason === "CrashLoopBackOff",
     );
     expect(pod.status?.containerStatuses?.[0]).toMatchObject({ ready: false, lastState: { terminated: { exitCode: 1 } } });
+    expect(pod.status?.containerStatuses?.[0]?.lastState?.terminated?.message).toContain("ENOTFOUND");
     await remove("crashing");
     await gone("crashing");
   });
@@ -161,6 +162,16 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a test kubelet on 
     const pod = await podThat("imageless", "cannot be pulled", waiting);
     expect(pod.status?.phase).toBe("Pending");
     await remove("imageless", { gracePeriodSeconds: 0 });
+  });
+
+  test("ends a pod whose sysctl its kubelet does not allow", async () => {
+    const sysctls = (name: string): string => `  securityContext: { sysctls: [{ name: ${name}, value: "1" }] }`;
+    await create("pods", podYaml("unsafe", sysctls("net.core.somaxconn")));
+    const pod = await podThat("unsafe", "has failed", ({ status }) => status?.phase === "Failed");
+    expect(pod.status).toMatchObject({ reason: "SysctlForbidden" });
+    await create("pods", podYaml("safe", sysctls("net.ipv4.tcp_fin_timeout")));
+    await ready("safe");
+    await Promise.all(["safe", "unsafe"].map((name) => remove(name, { gracePeriodSeconds: 0 })));
   });
 
   test("says why no node takes a pod, and places it when one does", async () => {

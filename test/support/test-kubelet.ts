@@ -22,7 +22,8 @@ import { type PodContext, PodRun } from "./kubelet/pod-run.js";
 import { PodScheduler } from "./kubelet/pod-scheduler.js";
 import { ProcessGuard } from "./kubelet/process-guard.js";
 import { StatusOnlyPod } from "./kubelet/status-only-pod.js";
-import { removePodObject } from "./kubelet/status-writer.js";
+import { podPath, removePodObject } from "./kubelet/status-writer.js";
+import { forbiddenSysctl } from "./kubelet/sysctls.js";
 
 export type { NodeOptions } from "./kubelet/nodes.js";
 
@@ -34,6 +35,7 @@ export type { NodeOptions } from "./kubelet/nodes.js";
  *   haproxy.cfg binds on all addresses. All pods listen on the ports their objects name, each on its own address.
  * - Mount paths in the same places become the path of the volume's folder. Secrets are files as they are.
  * - An image is the words that start its program; a container's `command` takes their place only as an absolute path of this machine.
+ * - Files under a mount with `subPath` follow their object as the others do; with a kubelet they never change.
  * - Names under .svc and .svc.cluster.local are answered by a name server of our own: node processes ask it by a preloaded module
  *   (cluster-dns-preload.mjs), HAProxy by a `nameserver` line that stands in for `parse-resolv-conf`. A ClusterIP name is a ready pod.
  *
@@ -198,8 +200,7 @@ export class TestKubelet {
     for (const [uid] of runs) this.#destroy(uid);
     await Promise.all([losing, ...this.#ending]);
     const conditions = [{ type: "Ready", status: "False" }];
-    const paths = runs.map(([, { pod }]) => `/api/v1/namespaces/${pod.metadata.namespace}/pods/${pod.metadata.name}/status`);
-    await Promise.all(paths.map((path) => this.#api.patch(path, "strategic-merge", { status: { conditions } })));
+    await Promise.all(runs.map(([, { pod }]) => this.#api.patch(`${podPath(pod)}/status`, "strategic-merge", { status: { conditions } })));
   }
 
   /** Power on: what is still bound to it starts again. */
@@ -239,7 +240,17 @@ export class TestKubelet {
       this.#options.statusStreams?.changed(after, known.place.podIp);
     } else if (isFinished(after)) {
       if (isDeleting(after)) void removePodObject(this.#api, after, () => true);
-    } else this.#begin(after, nodeName, hostIp);
+    } else if (!this.#rejects(after, nodeName)) this.#begin(after, nodeName, hostIp);
+  }
+
+  #rejects(pod: Pod, nodeName: string): boolean {
+    const { allowedUnsafeSysctls } = this.#options.nodes.find(({ name }) => name === nodeName) ?? {};
+    const message = forbiddenSysctl(pod, this.#watches.nodes.objects.get(nodeName), allowedUnsafeSysctls);
+    if (message === undefined) return false;
+    const { uid } = pod.metadata;
+    const status = { phase: "Failed", reason: "SysctlForbidden", message };
+    void this.#api.patch(`${podPath(pod)}/status`, "strategic-merge", { metadata: { uid }, status });
+    return true;
   }
 
   #begin(pod: Pod, nodeName: string, hostIp: string): void {

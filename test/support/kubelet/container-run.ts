@@ -6,6 +6,10 @@ import { type Container, type ContainerState, type ContainerStatus, type Probe, 
 import { runProbe } from "./probes.js";
 import type { ProcessGuard } from "./process-guard.js";
 
+/** Of a log that says why a container ended: as a kubelet takes them. */
+const MESSAGE_LINES_MAX = 80;
+const MESSAGE_CHARACTERS_MAX = 2048;
+
 /** How long a container that ended waits for its next start: doubled each time, forgotten after it has run for `resetAfterMs`. */
 export interface BackOff {
   readonly firstMs: number;
@@ -170,7 +174,7 @@ export class ContainerRun {
     await process.kill(); // what it left behind ends with its container
     this.#context.guard.remove(process.pid);
     this.#isReady = false;
-    this.#last = { terminated: terminated(exit, startedAtMs, `process://${process.pid}`) };
+    this.#last = { terminated: { ...terminated(exit, startedAtMs), containerID: `process://${process.pid}`, ...this.#lastWords(exit) } };
     this.#set(this.#last);
     return exit;
   }
@@ -232,6 +236,13 @@ export class ContainerRun {
     return delay(ms, undefined, { signal: this.#end.signal }).catch(() => {});
   }
 
+  /** The end of the log of a container that failed, where its spec asks for it. */
+  #lastWords(exit: ProcessExit): { readonly message?: string } {
+    if (exit.code === 0 || this.#container.terminationMessagePolicy !== "FallbackToLogsOnError") return {};
+    const lines = this.#process?.lines().slice(-MESSAGE_LINES_MAX) ?? [];
+    return { message: lines.join("\n").slice(-MESSAGE_CHARACTERS_MAX) };
+  }
+
   #set(state: ContainerState): void {
     this.#state = state;
     this.#context.onChange();
@@ -244,8 +255,8 @@ export class ContainerRun {
 }
 
 /** As a shell says it: a signal is 128 and its number. */
-function terminated(exit: ProcessExit, startedAtMs: number, containerID: string): NonNullable<ContainerState["terminated"]> {
+function terminated(exit: ProcessExit, startedAtMs: number): NonNullable<ContainerState["terminated"]> {
   const exitCode = exit.code ?? 128 + (exit.signal === null ? 0 : constants.signals[exit.signal]);
   const reason = exitCode === 0 ? "Completed" : "Error";
-  return { exitCode, reason, startedAt: timeText(startedAtMs), finishedAt: timeText(Date.now()), containerID };
+  return { exitCode, reason, startedAt: timeText(startedAtMs), finishedAt: timeText(Date.now()) };
 }

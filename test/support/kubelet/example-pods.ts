@@ -37,6 +37,7 @@ spec:
   containers:
     - name: server
       image: demo
+      terminationMessagePolicy: FallbackToLogsOnError
       args: ["0.0.0.0", "$(PORT)", /etc/demo/config.yaml]
       ports: [{ name: http, containerPort: 8080 }]
       env:
@@ -121,7 +122,7 @@ data:
       bind :8080
       default_backend demo
     backend demo
-      server-template demo- 4 demo.default.svc.cluster.local:8080 resolvers cluster resolve-prefer ipv4 init-addr none
+      server-template demo- 4 demo.default.svc.cluster.local:8080 resolvers cluster init-addr none
 `,
   ],
   [

@@ -13,6 +13,8 @@ export interface NodeOptions {
   readonly kubeletVersion?: string;
   /** Default 6.1.0. */
   readonly kernelVersion?: string;
+  /** What its kubelet's configuration lists; a pod with another unsafe one is Failed, SysctlForbidden. */
+  readonly allowedUnsafeSysctls?: readonly string[];
   /** How many pods it says it takes; default 1000. */
   readonly pods?: number;
 }
