@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Seen } from "./seen.js";
 
@@ -49,6 +50,19 @@ describe("of a notification the application is told", () => {
     [["acked", "sync"], ["new:read"]],
   ])("%j: %j", (steps, expected) => {
     expect(told(steps)).toEqual(expected);
+  });
+
+  test("whatever comes in whatever order: it once, that it was read at most once, and never not if somebody else read it", () => {
+    const step = fc.constantFrom<Step>("live", "sync", "sync:read", "mark_read");
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const heard = told(steps);
+        const isThere = steps.some((one) => one !== "mark_read");
+        const isRead = steps.some((one) => one === "mark_read" || one === "sync:read");
+        expect(heard.filter((one) => one.startsWith("new"))).toHaveLength(isThere ? 1 : 0);
+        expect(heard.filter((one) => one !== "new")).toHaveLength(isThere && isRead ? 1 : 0);
+      }),
+    );
   });
 
   test("the ids that became read, each once, however often one list names them", () => {
