@@ -3,25 +3,12 @@ import { connect as connectTcp } from "node:net";
 import type { DeviceId, UserId } from "@pushfleet/protocol";
 import { createMemoryRegistry, type Registered, type Registration, type Registry } from "@pushfleet/registry";
 import { ManualClock, systemClock } from "@pushfleet/service";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../../test/peers/wait-for.js";
 import { createGateway } from "../create-gateway.js";
-import {
-  type ExampleClient,
-  ExampleGateway,
-  type ExampleOptions,
-  ExampleRouter,
-  exampleConfig,
-  signToken,
-} from "../example-gateway.test-suite.js";
+import { type ExampleClient, ExampleRouter, exampleConfig, signToken } from "../example-gateway.test-suite.js";
+import { example, start } from "../started-gateway.test-suite.js";
 
-let example: ExampleGateway;
-afterEach(async () => await example?.stop());
-
-const start = async (options: ExampleOptions = {}): Promise<ExampleGateway> => {
-  example = await ExampleGateway.start(options);
-  return example;
-};
 const handshakes = (result: string) => example.metric(`pushfleet_gateway_handshakes_total{result="${result}"}`);
 
 describe("authentication", () => {

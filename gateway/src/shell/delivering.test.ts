@@ -1,19 +1,12 @@
 import { cursorBefore, formatCursor, gapFrame, limits, type NotificationId, notificationFrame } from "@pushfleet/protocol";
 import { createMemoryRegistry, type Registry } from "@pushfleet/registry";
 import { ManualClock, systemClock, v1 } from "@pushfleet/service";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../../test/peers/wait-for.js";
-import { type ExampleClient, ExampleGateway, type ExampleOptions } from "../example-gateway.test-suite.js";
+import type { ExampleClient } from "../example-gateway.test-suite.js";
+import { example, start } from "../started-gateway.test-suite.js";
 
 const { OUTCOME_WRITTEN, OUTCOME_STALE, OUTCOME_OVERFLOW } = v1.Outcome;
-
-let example: ExampleGateway;
-afterEach(async () => await example?.stop());
-
-const start = async (options: ExampleOptions = {}): Promise<ExampleGateway> => {
-  example = await ExampleGateway.start(options);
-  return example;
-};
 
 const cursorOf = (index: number) => formatCursor(1_700_000_000_000, index);
 

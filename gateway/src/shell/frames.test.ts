@@ -1,16 +1,10 @@
 import { limits } from "@pushfleet/protocol";
 import { ManualClock, v1 } from "@pushfleet/service";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../../test/peers/wait-for.js";
-import { type ExampleClient, ExampleGateway, type ExampleOptions, signToken, syncBatch } from "../example-gateway.test-suite.js";
+import { type ExampleClient, signToken, syncBatch } from "../example-gateway.test-suite.js";
+import { example, start } from "../started-gateway.test-suite.js";
 
-let example: ExampleGateway;
-afterEach(async () => await example?.stop());
-
-const start = async (options: ExampleOptions = {}): Promise<ExampleGateway> => {
-  example = await ExampleGateway.start(options);
-  return example;
-};
 const page = (name: string, nextPage = ""): v1.ISyncReply => ({
   frame: Buffer.from(syncBatch(name, nextPage !== "")),
   hasMore: nextPage !== "",

@@ -1,16 +1,10 @@
 import type { UserId } from "@pushfleet/protocol";
 import { ManualClock } from "@pushfleet/service";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../../test/peers/wait-for.js";
-import { type ExampleClient, ExampleGateway, type ExampleOptions } from "../example-gateway.test-suite.js";
+import type { ExampleClient } from "../example-gateway.test-suite.js";
+import { example, start } from "../started-gateway.test-suite.js";
 
-let example: ExampleGateway;
-afterEach(async () => await example?.stop());
-
-const start = async (options: ExampleOptions = {}): Promise<ExampleGateway> => {
-  example = await ExampleGateway.start(options);
-  return example;
-};
 const totals = (): readonly unknown[] => {
   const { resumeAttempts, resumeFailures } = example.gateway.status();
   return [resumeAttempts, resumeFailures];

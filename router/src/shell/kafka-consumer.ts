@@ -2,6 +2,7 @@ import { limits } from "@pushfleet/protocol";
 import type { Clock, Logger } from "@pushfleet/service";
 import type kafkajs from "kafkajs";
 import { retryDelayMs } from "../core/retry-delay.js";
+import { InterruptibleWait } from "./interruptible-wait.js";
 import { settleWithin } from "./settle-within.js";
 
 export interface KafkaConsumerOptions {
@@ -26,14 +27,14 @@ const retryBounds = { minMs: limits.kafkaRetryMinMs, maxMs: limits.kafkaRetryMax
 export class KafkaConsumer {
   readonly #options: KafkaConsumerOptions;
   #consumer: kafkajs.Consumer | undefined;
-  #stopped = false;
-  #wake: () => void = () => {};
+  readonly #wait: InterruptibleWait;
   #attempts = 0;
   #heardAtMs: number | undefined;
   #lives: Promise<void> | undefined;
 
   constructor(options: KafkaConsumerOptions) {
     this.#options = options;
+    this.#wait = new InterruptibleWait(options.clock);
   }
 
   /** A member whose coordinator answered lately. */
@@ -62,8 +63,7 @@ export class KafkaConsumer {
 
   /** Leaves the group. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#wake();
+    this.#wait.stop();
     await settleWithin(this.#options.clock, limits.routerPartStopMs, this.#lives);
   }
 
@@ -78,12 +78,12 @@ export class KafkaConsumer {
   }
 
   async #live(): Promise<void> {
-    while (!this.#stopped) {
+    while (!this.#wait.isStopped) {
       const ended = await this.#liveOnce();
-      if (this.#stopped) return;
+      if (this.#wait.isStopped) return;
       const delayMs = retryDelayMs(++this.#attempts, this.#options.random(), retryBounds);
       this.#options.logger.warn({ err: ended, delayMs }, "no consumer of the topic, starting another");
-      await this.#sleep(delayMs);
+      await this.#wait.sleep(delayMs);
     }
   }
 
@@ -98,18 +98,16 @@ export class KafkaConsumer {
       maxWaitTimeInMs: limits.kafkaFetchWaitMs,
       retry: { initialRetryTime: limits.kafkaRetryMinMs, retries: 4, restartOnFailure: async () => false },
     });
-    const stopped = new Promise<undefined>((resolve) => {
-      this.#wake = () => resolve(undefined);
-    });
+    const stopped = this.#wait.untilStopped();
     const crashed = this.#listen(consumer);
     try {
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
-      if (this.#stopped) return undefined;
+      if (this.#wait.isStopped) return undefined;
       this.#consumer = consumer;
       const eachBatch = async (payload: kafkajs.EachBatchPayload): Promise<void> => this.#take(payload);
       await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch });
-      return await Promise.race([crashed, stopped]);
+      return (await Promise.race([crashed, stopped])) ?? undefined;
     } catch (cause) {
       return cause as Error;
     } finally {
@@ -138,17 +136,7 @@ export class KafkaConsumer {
   }
 
   #take({ batch, isRunning, isStale, resolveOffset }: kafkajs.EachBatchPayload): void {
-    if (this.#stopped || !isRunning() || isStale()) return;
+    if (this.#wait.isStopped || !isRunning() || isStale()) return;
     if (this.#options.onBatch(batch)) resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
-  }
-
-  #sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(delayMs, resolve);
-      this.#wake = () => {
-        cancel();
-        resolve();
-      };
-    });
   }
 }

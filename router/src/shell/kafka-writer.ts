@@ -2,6 +2,7 @@ import { limits } from "@pushfleet/protocol";
 import type { Clock, Logger } from "@pushfleet/service";
 import kafkajs from "kafkajs";
 import { retryDelayMs } from "../core/retry-delay.js";
+import { InterruptibleWait } from "./interruptible-wait.js";
 import { settleWithin } from "./settle-within.js";
 
 /** A record of the writer's topic. */
@@ -40,11 +41,11 @@ export class KafkaWriter {
   #waiting: Waiting[] = [];
   #running = false;
   #connected = false;
-  #stopped = false;
-  #wake: () => void = () => {};
+  readonly #wait: InterruptibleWait;
 
   constructor(options: KafkaWriterOptions) {
     this.#options = options;
+    this.#wait = new InterruptibleWait(options.clock);
     this.#producer = options.kafka.producer({
       createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
       retry: { initialRetryTime: limits.kafkaRetryMinMs, maxRetryTime: limits.kafkaRetryMaxMs, retries: 2 },
@@ -57,7 +58,7 @@ export class KafkaWriter {
   }
 
   write(write: KafkaWrite): Promise<Written> {
-    if (this.#stopped) return Promise.resolve("stopped");
+    if (this.#wait.isStopped) return Promise.resolve("stopped");
     return new Promise((resolve) => {
       this.#waiting.push({ write, bytes: sizeOf(write), resolve });
       if (!this.#running) void this.#run();
@@ -65,8 +66,7 @@ export class KafkaWriter {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#wake();
+    this.#wait.stop();
     for (const { resolve } of this.#waiting.splice(0)) resolve("stopped");
     await settleWithin(this.#options.clock, limits.routerPartStopMs, this.#producer.disconnect());
   }
@@ -74,10 +74,10 @@ export class KafkaWriter {
   async #run(): Promise<void> {
     this.#running = true;
     await Promise.resolve(); // what is written in the same tick goes together
-    for (let attempts = 0; this.#waiting.length > 0 && !this.#stopped; ) {
+    for (let attempts = 0; this.#waiting.length > 0 && !this.#wait.isStopped; ) {
       const part = this.#waiting.slice(0, endOfPart(this.#waiting));
       const outcome = await this.#send(part);
-      if (outcome === "retry") await this.#sleep(retryDelayMs(++attempts, this.#options.random(), retryBounds));
+      if (outcome === "retry") await this.#wait.sleep(retryDelayMs(++attempts, this.#options.random(), retryBounds));
       else attempts = 0;
     }
     this.#running = false;
@@ -113,16 +113,6 @@ export class KafkaWriter {
     this.#waiting = this.#waiting.filter((one) => !settled.has(one));
     for (const { resolve } of part) resolve(written);
     return "settled";
-  }
-
-  #sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(delayMs, resolve);
-      this.#wake = () => {
-        cancel();
-        resolve();
-      };
-    });
   }
 }
 
