@@ -1,0 +1,11 @@
+export { createKubernetesApi, type KubernetesApiOptions } from "./api.js";
+export { type ChangeListener, keyText, ObjectCache } from "./cache.js";
+export type { KubeConfigSource } from "./credentials.js";
+export { EventRecorder, type EventRecorderOptions, type EventToRecord } from "./events.js";
+export { type KubeConfigPlace, loadKubeConfig } from "./kube-config.js";
+export { type EpochRaised, LeaderElection, type LeaderElectionOptions, type LeaderTiming } from "./leader-election.js";
+export type { IndexFunctions } from "./object-index.js";
+export { Reflector, type ReflectorOptions } from "./reflector.js";
+export { apiVersionOf, resources, type Typed } from "./resources.js";
+export * from "./types.js";
+export { type Reconcile, type Reconciled, ReconcileTimeout, WorkQueue, type WorkQueueOptions } from "./work-queue.js";
