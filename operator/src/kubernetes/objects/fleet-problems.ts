@@ -58,7 +58,8 @@ function* storeProblems({ store, router }: PushGatewaySpec): Iterable<SpecProble
   if (store === undefined) {
     yield error("StoreMissing", "spec.store", `store is not set: set store.kind to ${routerStores.join(" or ")}`);
   } else if (!routerStores.includes(store.kind)) {
-    const message = `this release's router cannot keep notifications in ${store.kind}: set store.kind to ${routerStores.join(" or ")}, with router.maxReplicas 1`;
+    const possible = routerStores.join(" or ");
+    const message = `this release's router cannot keep notifications in ${store.kind}: set store.kind to ${possible}, with router.maxReplicas 1`;
     yield error("StoreUnsupported", "spec.store.kind", message);
   } else if (store.kind === "Memory") {
     if (router.maxReplicas > 1) {
