@@ -10,6 +10,7 @@ const Name = (description: string, defaultName?: string) =>
     expected: description,
     ...(defaultName === undefined ? {} : { default: defaultName }),
   });
+const Seconds = (seconds: number) => Type.Number({ minimum: 0.5, maximum: 3600, default: seconds });
 const Image = (image: string) => Type.String({ minLength: 1, maxLength: 512, default: image });
 
 /** operator.yaml. In a cluster only `images` need be given; the chart does. */
@@ -22,7 +23,16 @@ export const operatorSchema = Strict({
   namespace: Name("a namespace", "pushfleet-system"),
   /** Namespaces whose fleets it runs. Empty: all. */
   watchNamespaces: Type.Array(Name("a namespace"), { default: [], maxItems: 100 }),
-  lease: Strict({ name: Name("a name for the Lease", "pushfleet-operator") }, { default: {} }),
+  /** Times as client-go's: after `duration` without a renewal another replica leads; a leader that could not renew for `renewDeadline` stops. */
+  lease: Strict(
+    {
+      name: Name("a name for the Lease", "pushfleet-operator"),
+      durationSeconds: Seconds(15),
+      renewDeadlineSeconds: Seconds(10),
+      retryPeriodSeconds: Type.Number({ minimum: 0.1, maximum: 60, default: 2 }),
+    },
+    { default: {} },
+  ),
   /** Its Deployment: when that is being deleted, the operator gives fleets free before it stops, so that none is left that nobody can delete. */
   deployment: Type.Optional(Name("the name of the operator's Deployment")),
   /** What this release runs where a PushGateway names no image. */
@@ -39,9 +49,24 @@ export const operatorSchema = Strict({
 
 export type OperatorConfig = Static<typeof operatorSchema>;
 
-export const operatorRefinements: readonly Refinement<OperatorConfig>[] = [{ path: "watchNamespaces", faults: namespaceFaults }];
+export const operatorRefinements: readonly Refinement<OperatorConfig>[] = [
+  { path: "watchNamespaces", faults: namespaceFaults },
+  { path: "lease", faults: leaseFaults },
+];
 
 function namespaceFaults({ watchNamespaces }: OperatorConfig): readonly Fault[] {
   const twice = watchNamespaces.find((name, index) => watchNamespaces.indexOf(name) !== index);
   return twice === undefined ? [] : [{ path: "watchNamespaces", value: twice, expected: "each namespace once" }];
+}
+
+/** A leader must have stopped, and its last write be over, before another one leads. */
+function leaseFaults({ lease }: OperatorConfig): readonly Fault[] {
+  const { durationSeconds, renewDeadlineSeconds, retryPeriodSeconds } = lease;
+  if (renewDeadlineSeconds >= durationSeconds) {
+    const expected = `less than lease.durationSeconds (${durationSeconds})`;
+    return [{ path: "lease.renewDeadlineSeconds", value: renewDeadlineSeconds, expected }];
+  }
+  if (retryPeriodSeconds * 1.2 < renewDeadlineSeconds) return [];
+  const expected = `less than lease.renewDeadlineSeconds (${renewDeadlineSeconds}) / 1.2`;
+  return [{ path: "lease.retryPeriodSeconds", value: retryPeriodSeconds, expected }];
 }

@@ -3,6 +3,7 @@ import { type Action, formatGrant, grantAnnotation } from "../../core/index.js";
 import { resources } from "../api/resources.js";
 import type { ApiResult, KubernetesApi, ReadCache } from "../api/types.js";
 import type { GatewayStream, Told } from "./gateway-stream.js";
+import { inParallel } from "./in-parallel.js";
 import type { Pod } from "./observe-pod.js";
 
 export interface ActionParts {
@@ -11,8 +12,10 @@ export interface ActionParts {
   readonly signal: AbortSignal;
   readonly cache: Pick<ReadCache<Pod>, "overlay" | "overlayDeleted">;
   readonly namespace: string;
-  /** The pod to create, and what it needs before it (its certificate); throws for nothing. */
-  readonly buildPod: (action: Extract<Action, { readonly kind: "createPod" }>) => Promise<ApiResult<Pod>>;
+  /** The pod to create; throws for nothing. */
+  readonly buildPod: (action: Extract<Action, { readonly kind: "createPod" }>) => ApiResult<Pod>;
+  /** A pod of a name that was to be created is there: whose it is. */
+  readonly adopt: (name: string) => Promise<"ours" | "foreign" | "unknown">;
   readonly streamOf: (uid: string) => Pick<GatewayStream, "drain" | "abort"> | undefined;
 }
 
@@ -36,7 +39,7 @@ type Outcome = { readonly kind: "done" } | { readonly kind: "not_done" } | { rea
  *  for different pods go side by side within a phase; the phases (what ended, what is told, creations, deletions) keep the plan's order. */
 export async function applyActions(actions: readonly Action[], parts: ActionParts): Promise<Applied> {
   const run = new Run(parts);
-  for (const phase of phasesOf(actions)) await inParallel(phase, (chain) => run.chain(chain));
+  for (const phase of phasesOf(actions)) await inParallel(phase, limits.podWritesAtOnce, (chain) => run.chain(chain));
   return { done: run.done, refusals: run.refusals, isPartial: run.isPartial };
 }
 
@@ -54,14 +57,6 @@ function phasesOf(actions: readonly Action[]): readonly (readonly Action[])[][] 
     else chain.push(action);
   }
   return phases.map(({ chains }) => [...chains.values()]);
-}
-
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const rest = items.values();
-  const workers = Array.from({ length: Math.min(limits.podWritesAtOnce, items.length) }, async () => {
-    for (const item of rest) await work(item);
-  });
-  await Promise.all(workers);
 }
 
 class Run {
@@ -97,12 +92,16 @@ class Run {
   }
 
   async #create(action: Extract<Action, { readonly kind: "createPod" }>): Promise<Outcome> {
-    const { api, cache, buildPod } = this.#parts;
-    const built = await buildPod(action);
+    const { api, cache, buildPod, adopt } = this.#parts;
+    const built = buildPod(action);
     if (built.kind !== "ok") return outcomeOf(built);
     const created = await api.create(resources.pods, built.object);
     if (created.kind === "ok") cache.overlay(created.object);
-    return created.kind === "exists" ? { kind: "done" } : outcomeOf(created);
+    if (created.kind !== "exists") return outcomeOf(created);
+    // A crash after the write, or another operator: done. It is looked at, because what is not seen would be created for ever.
+    const owner = await adopt(action.pod);
+    if (owner !== "foreign") return owner === "ours" ? { kind: "done" } : { kind: "not_done" };
+    return { kind: "refused", message: `a pod named ${action.pod} exists and is not the fleet's: delete or rename it` };
   }
 
   async #act(action: PodAction): Promise<Outcome> {

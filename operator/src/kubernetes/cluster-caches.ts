@@ -1,0 +1,138 @@
+import type { Clock, Logger } from "@pushfleet/service";
+import type { Registry } from "prom-client";
+import { ObjectCache } from "./api/cache.js";
+import { Reflector } from "./api/reflector.js";
+import { resources } from "./api/resources.js";
+import type { CacheChange, KubernetesApi, KubernetesObject, ObjectKey, Resource } from "./api/types.js";
+import { type FleetCaches, keyOf, type PushGatewayObject } from "./world/fleet-caches.js";
+import { type Node, type Pod, whyLeaving } from "./world/observe-pod.js";
+import type { OwnedKind } from "./world/owned-objects.js";
+
+export interface ClusterCachesParts {
+  readonly api: KubernetesApi;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  /** Something of this fleet changed: its PushGateway, a pod, an owned object, a node one of its pods is on. */
+  readonly onChange: (fleet: ObjectKey, what: "pushGateway" | "pod" | "owned" | "node") => void;
+}
+
+/** Everything of ours carries it; the watches ask for nothing else. */
+const ownLabels = "app.kubernetes.io/managed-by=pushfleet-operator";
+
+const ownedResources: readonly Resource[] = [
+  resources.services,
+  resources.configMaps,
+  resources.secrets,
+  resources.serviceAccounts,
+  resources.deployments,
+  resources.controllerRevisions,
+  resources.podDisruptionBudgets,
+  resources.networkPolicies,
+];
+
+/** What the operator reads of a cluster, kept by watches: all PushGateways and nodes, and the objects that are its own. */
+export class ClusterCaches implements FleetCaches {
+  readonly pushGateways = new ObjectCache<PushGatewayObject>();
+  readonly pods = new ObjectCache<Pod>({ owner: ownerOf, node: (pod) => listOf(pod.spec?.nodeName), router: routerOf });
+  readonly nodes = new ObjectCache<Node>();
+  readonly owned: ReadonlyMap<string, OwnedKind>;
+  readonly #reflectors: readonly Pick<Reflector<KubernetesObject>, "start" | "stop" | "synced">[];
+
+  constructor(parts: ClusterCachesParts) {
+    const { onChange } = parts;
+    const shared = { api: parts.api, clock: parts.clock, random: parts.random, logger: parts.logger, metrics: parts.metrics };
+    const owned = ownedResources.map((resource) => ({ resource, cache: new ObjectCache<KubernetesObject>({ owner: ownerOf }) }));
+    this.owned = new Map(owned.map((kind) => [kind.resource.kind, kind]));
+    this.#reflectors = [
+      new Reflector({
+        ...shared,
+        resource: resources.pushGateways,
+        cache: this.pushGateways,
+        onChange: (change) => {
+          if (!isOwnStatus(change)) onChange(keyOf(objectOf(change)), "pushGateway");
+        },
+      }),
+      new Reflector({
+        ...shared,
+        resource: resources.pods,
+        labelSelector: ownLabels,
+        cache: this.pods,
+        onChange: (change) => tellOwner(objectOf(change), "pod", onChange),
+      }),
+      new Reflector({ ...shared, resource: resources.nodes, cache: this.nodes, onChange: (change) => this.#tellOfNode(change, onChange) }),
+      ...owned.map(
+        ({ resource, cache }) =>
+          new Reflector({
+            ...shared,
+            resource,
+            labelSelector: ownLabels,
+            cache,
+            onChange: (change) => tellOwner(objectOf(change), "owned", onChange),
+          }),
+      ),
+    ];
+  }
+
+  start(): void {
+    for (const reflector of this.#reflectors) reflector.start();
+  }
+
+  /** Resolves when each has been filled once. */
+  async synced(): Promise<void> {
+    await Promise.all(this.#reflectors.map((reflector) => reflector.synced));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+  }
+
+  /** A node's status changes all the time; only its going, and its leaving, matters to a fleet. */
+  #tellOfNode(change: CacheChange<Node>, onChange: ClusterCachesParts["onChange"]): void {
+    if (change.kind === "changed" && whyLeaving(change.before) === whyLeaving(change.after)) return;
+    for (const pod of this.pods.byIndex("node", objectOf(change).metadata.name)) tellOwner(pod, "node", onChange);
+  }
+}
+
+/** Only the status changed, which nobody writes but this operator. */
+function isOwnStatus(change: CacheChange<PushGatewayObject>): boolean {
+  if (change.kind !== "changed") return false;
+  const parts = ({ metadata }: PushGatewayObject): string =>
+    JSON.stringify([
+      metadata.uid,
+      metadata.generation,
+      metadata.deletionTimestamp,
+      metadata.finalizers,
+      metadata.labels,
+      metadata.annotations,
+    ]);
+  return parts(change.before) === parts(change.after);
+}
+
+function objectOf<T>(change: CacheChange<T>): T {
+  return change.kind === "deleted" ? change.before : change.after;
+}
+
+function controllerOf(object: KubernetesObject) {
+  return object.metadata.ownerReferences?.find((one) => one.controller === true && one.kind === resources.pushGateways.kind);
+}
+
+function ownerOf(object: KubernetesObject): readonly string[] {
+  return listOf(controllerOf(object)?.uid);
+}
+
+function listOf(value: string | undefined): readonly string[] {
+  return value === undefined ? [] : [value];
+}
+
+/** The fleet whose router it is: such a pod belongs to a ReplicaSet. */
+function routerOf({ metadata }: Pod): readonly string[] {
+  const { labels, namespace = "" } = metadata;
+  return labels?.["app.kubernetes.io/component"] === "router" ? [`${namespace}/${labels["pushfleet.dev/fleet"] ?? ""}`] : [];
+}
+
+function tellOwner(object: KubernetesObject, what: "pod" | "owned" | "node", onChange: ClusterCachesParts["onChange"]): void {
+  const owner = controllerOf(object);
+  if (owner !== undefined) onChange({ namespace: object.metadata.namespace ?? "", name: owner.name }, what);
+}

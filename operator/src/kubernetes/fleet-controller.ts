@@ -1,0 +1,126 @@
+import { limits } from "@pushfleet/protocol";
+import type { Clock, Logger } from "@pushfleet/service";
+import type { Registry } from "prom-client";
+import type { EventRecorder } from "./api/events.js";
+import type { KubernetesApi, KubernetesObject, ObjectKey } from "./api/types.js";
+import { WorkQueue } from "./api/work-queue.js";
+import type { OperatorFacts } from "./objects/index.js";
+import type { FleetCaches } from "./world/fleet-caches.js";
+import { FleetCertificates } from "./world/fleet-certificates.js";
+import { FleetObjects } from "./world/fleet-objects.js";
+import { FleetReconciler, type Reconciled } from "./world/fleet-reconciler.js";
+import { OwnedObjects } from "./world/owned-objects.js";
+import { RouterScaler } from "./world/router-scaler.js";
+
+export interface FleetControllerParts {
+  readonly api: KubernetesApi;
+  readonly caches: FleetCaches;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  /** Aborts when this process does not lead any more. */
+  readonly leading: AbortSignal;
+  /** Of this leader. */
+  readonly epoch: number;
+  readonly operator: OperatorFacts;
+  readonly isWatched: (namespace: string) => boolean;
+}
+
+interface OpenFleet {
+  readonly reconciler: FleetReconciler;
+  readonly objects: FleetObjects;
+}
+
+/** Reconciles all fleets while this process leads: a queue of their names, each fleet by itself, so that one that hangs or fails delays no other. */
+export class FleetController {
+  readonly #parts: FleetControllerParts;
+  readonly #fleets = new Map<string, OpenFleet>();
+  readonly #queue: WorkQueue;
+  readonly #stopping = new AbortController();
+
+  constructor(parts: FleetControllerParts) {
+    this.#parts = parts;
+    this.#queue = new WorkQueue({
+      name: "pushgateway",
+      clock: parts.clock,
+      logger: parts.logger,
+      metrics: parts.metrics,
+      concurrency: limits.fleetsAtOnce,
+      timeoutMs: limits.fleetReconcileMs,
+      signal: AbortSignal.any([parts.leading, this.#stopping.signal]),
+      reconcile: (name, signal) => this.#reconcile(name, signal),
+    });
+  }
+
+  start(): void {
+    for (const { metadata } of this.#parts.caches.pushGateways.list())
+      this.changed({ namespace: metadata.namespace ?? "", name: metadata.name });
+  }
+
+  /** Something of the fleet changed. */
+  changed(key: ObjectKey, what?: "pushGateway" | "pod" | "owned" | "node"): void {
+    if (!this.#parts.isWatched(key.namespace)) return;
+    if (what === "owned") this.#fleets.get(nameOf(key))?.objects.changed();
+    this.#queue.add(nameOf(key));
+  }
+
+  /** Ends what runs between two writes. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#queue.stop();
+    for (const { reconciler } of this.#fleets.values()) reconciler.close();
+    this.#fleets.clear();
+  }
+
+  async #reconcile(name: string, signal: AbortSignal): Promise<Reconciled> {
+    const key = keyOf(name);
+    if (this.#parts.caches.pushGateways.get(key) === undefined) {
+      this.#fleets.get(name)?.reconciler.close();
+      this.#fleets.delete(name);
+      return { kind: "done" };
+    }
+    const fleet = this.#fleets.get(name) ?? this.#open(name, key);
+    return await fleet.reconciler.reconcile(signal);
+  }
+
+  #open(name: string, key: ObjectKey): OpenFleet {
+    const { api, caches, clock, operator } = this.#parts;
+    const onRestored = (object: KubernetesObject, what: "changed" | "deleted"): void => this.#tellRestored(key, object, what);
+    const owned = new OwnedObjects({ api, kinds: caches.owned, onRestored });
+    const certificates = new FleetCertificates({ api, caches, clock });
+    const routers = new RouterScaler({ caches, clock, fetchText });
+    const objects = new FleetObjects({ api, caches, clock, operator, owned, certificates, routers, onRestored });
+    const reconciler = new FleetReconciler(key, {
+      ...this.#parts,
+      objects,
+      connect: (gateway) => certificates.connect(gateway),
+      // Soon is soon enough for a change of load.
+      onChange: () => this.#queue.addAfter(name, limits.planChangedMs),
+    });
+    const fleet = { reconciler, objects };
+    this.#fleets.set(name, fleet);
+    return fleet;
+  }
+
+  #tellRestored(key: ObjectKey, object: KubernetesObject, what: "changed" | "deleted"): void {
+    const regarding = this.#parts.caches.pushGateways.get(key);
+    const note = `${object.kind} ${object.metadata.name} was ${what} by somebody else and has been put back`;
+    this.#parts.logger.info({ ...key, kind: object.kind, object: object.metadata.name, what }, "put back");
+    if (regarding !== undefined) this.#parts.events.record({ regarding, type: "Normal", reason: "PutBack", action: "Apply", note });
+  }
+}
+
+async function fetchText(url: string): Promise<string> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(limits.routerLagFetchMs) });
+  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+  return await answer.text();
+}
+
+const nameOf = ({ namespace, name }: ObjectKey): string => `${namespace}/${name}`;
+
+function keyOf(text: string): ObjectKey {
+  const slash = text.indexOf("/");
+  return { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
+}

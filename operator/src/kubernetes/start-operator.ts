@@ -1,0 +1,146 @@
+import { type Clock, type Logger, type Readiness, type RunningPart, startAdminServer, systemClock } from "@pushfleet/service";
+import { collectDefaultMetrics, Registry } from "prom-client";
+import { createKubernetesApi } from "./api/api.js";
+import { EventRecorder } from "./api/events.js";
+import { LeaderElection, type LeaderTiming } from "./api/leader-election.js";
+import type { KubernetesApi, ObjectKey } from "./api/types.js";
+import { ClusterCaches } from "./cluster-caches.js";
+import type { OperatorConfig } from "./configuration.js";
+import { FleetController } from "./fleet-controller.js";
+import { highestEpoch } from "./highest-epoch.js";
+import { loadKubeConfig } from "./kube-config.js";
+import { releaseAll } from "./release-fleets.js";
+
+/** Connects, watches, stands for leader and, while it leads, reconciles. A process that loses its Lease ends: the next one starts with nothing in
+ *  its memory, which is the state that is tested. */
+export async function startOperator(config: OperatorConfig, logger: Logger): Promise<RunningPart> {
+  const operator = new Operator(config, logger, systemClock);
+  await operator.start();
+  return {
+    addresses: { admin: operator.adminAddress, id: config.id },
+    failed: operator.failed,
+    stop: () => operator.stop(),
+  };
+}
+
+function timingOf({ lease }: OperatorConfig): LeaderTiming {
+  const { durationSeconds, renewDeadlineSeconds, retryPeriodSeconds } = lease;
+  return { leaseMs: durationSeconds * 1000, renewDeadlineMs: renewDeadlineSeconds * 1000, retryMs: retryPeriodSeconds * 1000 };
+}
+
+class Operator {
+  readonly failed: Promise<Error>;
+  adminAddress = "";
+  readonly #config: OperatorConfig;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #metrics = new Registry();
+  readonly #api: KubernetesApi;
+  readonly #events: EventRecorder;
+  readonly #caches: ClusterCaches;
+  readonly #election: LeaderElection;
+  #controller: FleetController | undefined;
+  #isSynced = false;
+  #isStopping = false;
+  #fail: (cause: Error) => void = () => undefined;
+  #stopAdmin: () => Promise<void> = async () => undefined;
+
+  constructor(config: OperatorConfig, logger: Logger, clock: Clock) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#clock = clock;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+    const shared = { clock, logger, random: Math.random, metrics: this.#metrics };
+    this.#api = createKubernetesApi({ ...shared, kubeConfig: loadKubeConfig(config.kubeconfig), fieldManager: "pushfleet-operator" });
+    this.#events = new EventRecorder({
+      ...shared,
+      api: this.#api,
+      reportingController: "pushfleet.dev/operator",
+      reportingInstance: config.id,
+    });
+    this.#caches = new ClusterCaches({ ...shared, api: this.#api, onChange: (fleet, what) => this.#controller?.changed(fleet, what) });
+    this.#election = new LeaderElection({
+      ...shared,
+      api: this.#api,
+      namespace: config.namespace,
+      name: config.lease.name,
+      identity: config.id,
+      timing: timingOf(config),
+      onStarted: (epoch, leading) => void this.#lead(epoch, leading).catch((cause: unknown) => this.#fail(cause as Error)),
+      onStopped: async (reason) => {
+        await this.#controller?.stop();
+        if (!this.#isStopping) this.#fail(new Error(`does not lead any more: ${reason}`));
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    collectDefaultMetrics({ register: this.#metrics });
+    const { host, port } = this.#config.admin;
+    const admin = await startAdminServer({ host, port, metrics: this.#metrics, readiness: () => this.#readiness() });
+    this.adminAddress = admin.address;
+    this.#stopAdmin = () => admin.stop();
+    this.#caches.start();
+    this.#election.start();
+    void this.#caches.synced().then(() => {
+      this.#isSynced = true;
+      this.#logger.info("watches are filled");
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#controller?.stop();
+    if (this.#controller !== undefined) await this.#releaseWhenUninstalled();
+    await this.#election.stop();
+    await this.#events.stop();
+    await this.#caches.stop();
+    await this.#stopAdmin();
+    await this.#api.close();
+  }
+
+  /** A standby is ready too: it could lead at once. */
+  #readiness(): Readiness {
+    return this.#isSynced ? { kind: "ready" } : { kind: "not_ready", reason: "its watches have not been filled yet" };
+  }
+
+  async #lead(first: number, leading: AbortSignal): Promise<void> {
+    await this.#caches.synced();
+    const epoch = await this.#epochAbove(highestEpoch(this.#caches.pods.list()), first);
+    if (this.#isStopping || leading.aborted) return;
+    this.#logger.info({ epoch }, "leads");
+    const { watchNamespaces, images, namespace } = this.#config;
+    this.#controller = new FleetController({
+      api: this.#api,
+      caches: this.#caches,
+      events: this.#events,
+      clock: this.#clock,
+      random: Math.random,
+      logger: this.#logger,
+      metrics: this.#metrics,
+      leading,
+      epoch,
+      operator: { images, namespace },
+      isWatched: (fleetNamespace) => watchNamespaces.length === 0 || watchNamespaces.includes(fleetNamespace),
+    });
+    this.#controller.start();
+  }
+
+  /** Somebody may have deleted the Lease, and with it the count: no leader may have an epoch that one before it had. */
+  async #epochAbove(highest: number, first: number): Promise<number> {
+    if (first > highest) return first;
+    const raised = await this.#election.raiseEpochAbove(highest);
+    if (raised.kind === "raised") return raised.epoch;
+    throw new Error(`the Lease could not be raised above epoch ${highest}${raised.kind === "lost" ? "" : `: ${raised.message}`}`);
+  }
+
+  /** The operator's own Deployment is being deleted: fleets must not wait for somebody who does not come back. */
+  async #releaseWhenUninstalled(): Promise<void> {
+    const { deployment, namespace } = this.#config;
+    if (deployment === undefined) return;
+    const key: ObjectKey = { namespace, name: deployment };
+    await releaseAll(key, { api: this.#api, caches: this.#caches, events: this.#events, logger: this.#logger });
+  }
+}

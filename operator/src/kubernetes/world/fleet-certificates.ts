@@ -1,0 +1,154 @@
+import type { Client } from "@grpc/grpc-js";
+import { limits } from "@pushfleet/protocol";
+import { type Clock, createGrpcClient, type FleetCertificate, holdCertificate } from "@pushfleet/service";
+import { resources } from "../api/resources.js";
+import type { ApiResult, KubernetesApi, KubernetesObject } from "../api/types.js";
+import {
+  type Authorities,
+  type CertificatePlan,
+  gatewayLeaf,
+  issueInMemory,
+  planCertificates,
+  routerLeaf,
+  type Secret,
+  type SecretWrite,
+  trustBundle,
+} from "../certificates/index.js";
+import { authoritySecretName, type Fleet, gatewayTlsSecretName, routerName, routerTlsSecretName } from "../objects/index.js";
+import type { FleetCaches } from "./fleet-caches.js";
+import type { GatewayAddress } from "./gateway-streams.js";
+import { inParallel } from "./in-parallel.js";
+import type { EnsureOutcome } from "./owned-objects.js";
+
+export interface FleetCertificatesParts {
+  readonly api: KubernetesApi;
+  readonly caches: Pick<FleetCaches, "owned">;
+  readonly clock: Clock;
+}
+
+export interface Ensured {
+  readonly outcomes: readonly EnsureOutcome[];
+  /** What is wrong with the authority that the spec brings. */
+  readonly problems: readonly string[];
+}
+
+/** The certificates of one fleet: those in Secrets, and the operator's own, which it holds in memory. */
+export class FleetCertificates {
+  readonly #parts: FleetCertificatesParts;
+  #dueAtMs = 0;
+  #brought: { readonly name: string; readonly secret: Secret | undefined; readonly atMs: number } | undefined;
+  #own: { readonly certificate: FleetCertificate; readonly bundle: string; readonly renewAtMs: number } | undefined;
+
+  constructor(parts: FleetCertificatesParts) {
+    this.#parts = parts;
+  }
+
+  /** When a certificate has to be renewed, or a step of a rotation taken. */
+  isDue(): boolean {
+    return this.#parts.clock.nowMs() >= this.#dueAtMs;
+  }
+
+  /** Writes what is missing or has to be renewed: the authority, and after it the certificates of the routers, of `pods` and of `newPods`, which
+   *  are about to be made. */
+  async ensure(fleet: Fleet, pods: readonly string[], newPods: readonly string[] = []): Promise<Ensured> {
+    const { clock } = this.#parts;
+    const plan = await planCertificates({
+      fleet,
+      secrets: this.#secrets(fleet),
+      brought: await this.#broughtSecret(fleet),
+      wanted: [
+        routerLeaf(fleet, !this.#hasRouters(fleet)),
+        ...pods.map((name) => gatewayLeaf(fleet, { name, isNew: false })),
+        ...newPods.map((name) => gatewayLeaf(fleet, { name, isNew: true })),
+      ],
+      nowMs: clock.nowMs(),
+    });
+    const outcomes = await this.#write(fleet, plan);
+    if (plan.authorities !== undefined && outcomes.every((one) => one.kind === "ensured")) await this.#holdOwn(fleet, plan.authorities);
+    this.#dueAtMs = plan.nextAtMs;
+    return { outcomes, problems: plan.problems };
+  }
+
+  /** Takes the authorities that are there, without writing any: for a fleet that is being deleted. */
+  async readOnly(fleet: Fleet): Promise<void> {
+    const facts = { fleet, secrets: this.#secrets(fleet), wanted: [], nowMs: this.#parts.clock.nowMs() };
+    const { authorities, writes } = await planCertificates(facts);
+    if (authorities !== undefined && writes.length === 0) await this.#holdOwn(fleet, authorities);
+  }
+
+  /** It is there, for a pod that is about to be made. */
+  hasGateway(fleet: Fleet, pod: string): boolean {
+    return this.#secrets(fleet).has(gatewayTlsSecretName(pod));
+  }
+
+  secretNames(fleet: Fleet, pods: readonly string[]): readonly string[] {
+    return [authoritySecretName(fleet), routerTlsSecretName(fleet), ...pods.map(gatewayTlsSecretName)];
+  }
+
+  /** A channel to a gateway, which must show that it is that pod's. Throws as long as there is no authority. */
+  connect({ pod, address }: GatewayAddress): Client {
+    if (this.#own === undefined) throw new Error("the fleet has no certificate authority yet");
+    return createGrpcClient(address, this.#own.certificate, { expect: { role: "gateway", id: pod } });
+  }
+
+  async #write(fleet: Fleet, { writes }: CertificatePlan): Promise<readonly EnsureOutcome[]> {
+    const [first, ...others] = writes;
+    if (first === undefined) return [{ kind: "ensured" }];
+    const outcome = await this.#writeOne(first);
+    // The others are of the authority that the first one writes, if it does.
+    if (outcome.kind !== "ensured" && first.secret.metadata.name === authoritySecretName(fleet)) return [outcome];
+    const outcomes: EnsureOutcome[] = [outcome];
+    await inParallel(others, limits.podWritesAtOnce, async (write) => {
+      outcomes.push(await this.#writeOne(write));
+    });
+    return outcomes;
+  }
+
+  async #writeOne({ kind, secret }: SecretWrite): Promise<EnsureOutcome> {
+    const { api, caches } = this.#parts;
+    const object = secret as Parameters<typeof api.create<SecretObject>>[1];
+    const result: ApiResult<KubernetesObject> =
+      kind === "create" ? await api.create(resources.secrets, object) : await api.apply(resources.secrets, object);
+    if (result.kind === "ok") {
+      caches.owned.get("Secret")?.cache.overlay(result.object);
+      return { kind: "ensured" };
+    }
+    const told = `Secret ${secret.metadata.name}: ${"message" in result ? result.message : result.kind}`;
+    return { kind: result.kind === "refused" ? "refused" : "not_done", message: told };
+  }
+
+  #secrets(fleet: Fleet): ReadonlyMap<string, Secret> {
+    const owned = this.#parts.caches.owned.get("Secret")?.cache.byIndex("owner", fleet.uid) ?? [];
+    return new Map(owned.map((object) => [object.metadata.name, object as Secret]));
+  }
+
+  #hasRouters(fleet: Fleet): boolean {
+    const deployments = this.#parts.caches.owned.get("Deployment")?.cache.byIndex("owner", fleet.uid) ?? [];
+    return deployments.some((one) => one.metadata.name === routerName(fleet));
+  }
+
+  /** It is the user's and not watched. */
+  async #broughtSecret({ namespace, spec }: Fleet): Promise<Secret | undefined> {
+    const name = spec.certificateAuthority?.secretName;
+    if (name === undefined) return undefined;
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (this.#brought?.name === name && nowMs - this.#brought.atMs < limits.secretLookMs) return this.#brought.secret;
+    const found = await this.#parts.api.get(resources.secrets, { namespace, name });
+    if (found.kind === "ok") this.#brought = { name, secret: found.object, atMs: nowMs };
+    else if (found.kind === "notFound") this.#brought = { name, secret: undefined, atMs: nowMs };
+    return this.#brought?.name === name ? this.#brought.secret : undefined;
+  }
+
+  /** Renewed when the fleet trusts other authorities, and in good time. */
+  async #holdOwn(fleet: Fleet, authorities: Authorities): Promise<void> {
+    const nowMs = this.#parts.clock.nowMs();
+    const bundle = trustBundle(authorities);
+    if (this.#own !== undefined && this.#own.bundle === bundle && nowMs < this.#own.renewAtMs) return;
+    const issued = await issueInMemory(fleet, authorities, "operator", "operator", nowMs);
+    const fault = this.#own?.certificate.renew(issued, nowMs);
+    const certificate = this.#own === undefined || fault !== undefined ? holdCertificate(issued) : this.#own.certificate;
+    this.#own = { certificate, bundle, renewAtMs: issued.renewAtMs };
+  }
+}
+
+type SecretObject = NonNullable<(typeof resources.secrets)["sample"]>;

@@ -1,0 +1,51 @@
+import { limits } from "@pushfleet/protocol";
+import type { EventRecorder } from "../api/events.js";
+import { resources } from "../api/resources.js";
+import type { KubernetesApi } from "../api/types.js";
+import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
+
+/** Keeps a deleted PushGateway until its clients were closed within the budget. */
+export const drainFinalizer = "pushfleet.dev/drain";
+
+export interface FinalizerParts {
+  readonly api: KubernetesApi;
+  readonly caches: { readonly pushGateways: Pick<FleetCaches["pushGateways"], "list" | "overlay"> };
+  readonly events: Pick<EventRecorder, "record">;
+}
+
+/** Answers whether it is there. */
+export async function addFinalizer(object: PushGatewayObject, parts: FinalizerParts): Promise<boolean> {
+  const finalizers = object.metadata.finalizers ?? [];
+  if (finalizers.includes(drainFinalizer)) return true;
+  return await writeFinalizers(object, [...finalizers, drainFinalizer], parts);
+}
+
+/** After its drain's deadline and grace a fleet's deletion waits no longer: something holds its pods that is not ours. */
+export function isFinalizerOverdue({ metadata, spec }: PushGatewayObject, nowMs: number): boolean {
+  if (metadata.deletionTimestamp === undefined) return false;
+  const { deadlineSeconds, stragglerGraceSeconds } = spec.drain;
+  return nowMs >= Date.parse(metadata.deletionTimestamp) + (deadlineSeconds + stragglerGraceSeconds) * 1000 + limits.finalizerSlackMs;
+}
+
+/** Gives the object free; what it owns goes by the garbage collector. `left`: pods that are still there. Answers whether it was done. */
+export async function releaseFleet(object: PushGatewayObject, left: readonly string[], parts: FinalizerParts): Promise<boolean> {
+  const others = (object.metadata.finalizers ?? []).filter((one) => one !== drainFinalizer);
+  if (left.length > 0) {
+    const names = left.slice(0, limits.podNamesTold).join(", ");
+    const note = `the drain's deadline and grace are over and ${left.length} pods are left (${names}): the fleet is given free, they end by themselves`;
+    parts.events.record({ regarding: object, type: "Warning", reason: "DrainGivenUp", action: "Release", note });
+  }
+  return await writeFinalizers(object, others, parts);
+}
+
+/** With the resourceVersion as precondition: the list is written whole, and others have finalizers too. */
+async function writeFinalizers(
+  object: PushGatewayObject,
+  finalizers: readonly string[],
+  { api, caches }: FinalizerParts,
+): Promise<boolean> {
+  const { namespace = "", name, uid, resourceVersion } = object.metadata;
+  const result = await api.patch(resources.pushGateways, { namespace, name }, { metadata: { uid, resourceVersion, finalizers } });
+  if (result.kind === "ok") caches.pushGateways.overlay(result.object);
+  return result.kind === "ok" || result.kind === "notFound";
+}

@@ -1,0 +1,254 @@
+import { randomBytes } from "node:crypto";
+import { limits } from "@pushfleet/protocol";
+import type { Clock } from "@pushfleet/service";
+import type { Action, FleetSpec } from "../../core/index.js";
+import { resources } from "../api/resources.js";
+import type { ApiResult, KubernetesApi, KubernetesObject } from "../api/types.js";
+import {
+  buildControllerRevision,
+  buildFleetObjects,
+  buildResumeSecret,
+  type Fleet,
+  fleetProblems,
+  instantiatePod,
+  type NodeVersions,
+  needsResumeSecret,
+  type OperatorFacts,
+  readControllerRevision,
+  resumeSecretName,
+} from "../objects/index.js";
+import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
+import type { FleetCertificates } from "./fleet-certificates.js";
+import type { Problem } from "./fleet-conditions.js";
+import { type FleetRevisions, fleetRevisions } from "./fleet-revisions.js";
+import { countedLabel } from "./mark-pods.js";
+import type { Node, Pod } from "./observe-pod.js";
+import type { EnsureOutcome, OwnedObjects } from "./owned-objects.js";
+import { adoptUnseen, restoreLabels } from "./restore-pods.js";
+import type { RouterScaler } from "./router-scaler.js";
+import { SecretLookup } from "./secret-lookup.js";
+
+/** What a plan needs of the objects around the pods, and what is to be said of them. */
+export interface Prepared {
+  readonly spec: FleetSpec;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  /** What the API server refused, in words. */
+  readonly refusals: readonly string[];
+  readonly heldPools: ReadonlySet<string>;
+  readonly templateOutdated: boolean;
+  /** Something could not be done now: look again soon. */
+  readonly isPartial: boolean;
+}
+
+export interface FleetObjectsParts {
+  readonly api: KubernetesApi;
+  readonly caches: FleetCaches;
+  readonly clock: Clock;
+  readonly operator: OperatorFacts;
+  readonly owned: OwnedObjects;
+  readonly certificates: FleetCertificates;
+  readonly routers: RouterScaler;
+  /** Put back what somebody changed by hand. */
+  readonly onRestored: (object: KubernetesObject, what: "changed" | "deleted") => void;
+}
+
+/** Everything a fleet owns but what happens to its pods: revisions, configuration, services, policies, routers, certificates. */
+export class FleetObjects {
+  readonly #parts: FleetObjectsParts;
+  readonly #secrets: SecretLookup;
+  #ensuredFor = "";
+  #ensuredAtMs = 0;
+  #last: EnsuredAll = { ...nothing, isPartial: true };
+  /** Grows when an owned object changes: then all are looked at again. */
+  #changes = 0;
+
+  constructor(parts: FleetObjectsParts) {
+    this.#parts = parts;
+    this.#secrets = new SecretLookup(parts);
+  }
+
+  /** An owned object changed. */
+  changed(): void {
+    this.#changes += 1;
+  }
+
+  /** Brings the owned objects up to the spec (with dryRun it only looks) and tells what pods are to be made of. */
+  async prepare(object: PushGatewayObject, pods: readonly Pod[]): Promise<Prepared> {
+    const fleet = toFleet(object);
+    const found = await this.#problems(fleet);
+    const errors = found.filter((one) => one.severity === "error");
+    const revisions = this.#revisions(fleet, pods, errors.length > 0);
+    const isIdle = fleet.spec.dryRun || errors.length > 0;
+    const ensured = isIdle ? nothing : await this.#ensureAll(fleet, revisions, pods);
+    const restored = fleet.spec.dryRun || (await restoreLabels(fleet, pods, this.#restoreParts()));
+    return {
+      ...pick(revisions),
+      problems: errors,
+      warnings: [
+        ...found.filter((one) => one.severity === "warning"),
+        ...ensured.faults.map((message) => ({ reason: "AuthorityInvalid", message })),
+      ],
+      refusals: ensured.refusals,
+      isPartial: ensured.isPartial || !restored,
+    };
+  }
+
+  /** For a fleet that is being deleted: nothing is made. */
+  async prepareEnd(object: PushGatewayObject, pods: readonly Pod[]): Promise<Prepared> {
+    const fleet = toFleet(object);
+    await this.#parts.certificates.readOnly(fleet);
+    const revisions = this.#revisions(fleet, pods, true);
+    return { ...pick(revisions), problems: [], warnings: [], refusals: [], isPartial: false };
+  }
+
+  /** Makes the certificates of pods that are about to be created. */
+  async prepareCreates(object: PushGatewayObject, pods: readonly Pod[], names: readonly string[]): Promise<void> {
+    if (names.length === 0) return;
+    const known = new Set(pods.map((pod) => pod.metadata.name));
+    await this.#parts.certificates.ensure(
+      toFleet(object),
+      [...known],
+      names.filter((name) => !known.has(name)),
+    );
+  }
+
+  /** The pod of an action. */
+  buildPod(object: PushGatewayObject, action: Extract<Action, { readonly kind: "createPod" }>, isCounted: boolean): ApiResult<Pod> {
+    const { certificates, caches } = this.#parts;
+    const fleet = toFleet(object);
+    const stored = this.#stored(fleet)
+      .flatMap((one) => readControllerRevision(one) ?? [])
+      .find((one) => one.pool === action.pool && one.revision === action.revision);
+    if (stored === undefined)
+      return { kind: "unavailable", message: `revision ${action.revision} of pool ${action.pool} is not stored yet` };
+    if (!certificates.hasGateway(fleet, action.pod)) return { kind: "unavailable", message: `${action.pod} has no certificate yet` };
+    const nodes = caches.nodes.list().filter((node) => fits(node, stored.template.spec?.nodeSelector ?? {}));
+    const { pod: name, pool, slot, revision, grant } = action;
+    const pod = instantiatePod(stored.template, { fleet, name, pool, slot, revision, grant, nodes: nodes.map(versionsOf) });
+    const labels = { ...pod.metadata.labels, ...(isCounted ? { [countedLabel]: "true" } : {}) };
+    return { kind: "ok", object: { ...pod, metadata: { ...pod.metadata, labels } } as Pod };
+  }
+
+  /** A pod that was to be created exists: by the same name, and perhaps unseen. */
+  async found(object: PushGatewayObject, name: string): Promise<"ours" | "foreign" | "unknown"> {
+    return await adoptUnseen(toFleet(object), name, this.#restoreParts());
+  }
+
+  async #problems(fleet: Fleet) {
+    const secrets = await this.#secrets.find(fleet.namespace, fleet.spec);
+    if (secrets === undefined) throw new Error(`the Secrets that ${fleet.namespace}/${fleet.name} names could not be read`);
+    const others = this.#parts.caches.pushGateways.list().filter((one) => one.metadata.namespace === fleet.namespace);
+    const otherFleets = others.map((one) => one.metadata.name).filter((name) => name !== fleet.name);
+    return fleetProblems(fleet.spec, { secrets, name: fleet.name, otherFleets });
+  }
+
+  #revisions(fleet: Fleet, pods: readonly Pod[], isBlocked: boolean): FleetRevisions {
+    return fleetRevisions(fleet, this.#parts.operator, { stored: this.#stored(fleet), pods, isBlocked });
+  }
+
+  #stored(fleet: Fleet): readonly KubernetesObject[] {
+    return this.#ownedBy(fleet, resources.controllerRevisions.kind);
+  }
+
+  #ownedBy(fleet: Fleet, kind: string): readonly KubernetesObject[] {
+    return this.#parts.caches.owned.get(kind)?.cache.byIndex("owner", fleet.uid) ?? [];
+  }
+
+  /** All owned objects, when something they depend on may have changed. */
+  async #ensureAll(fleet: Fleet, revisions: FleetRevisions, pods: readonly Pod[]): Promise<EnsuredAll> {
+    const { clock, routers, certificates } = this.#parts;
+    const routerReplicas = await routers.replicas(fleet);
+    const names = pods.map((pod) => pod.metadata.name);
+    const revisionNames = revisions.kept.map((one) => `${one.pool ?? one.component}/${one.revision}`).sort();
+    const wish = JSON.stringify([fleet.generation, fleet.uid, routerReplicas, revisionNames, this.#changes, names.length]);
+    const age = clock.monotonicMs() - this.#ensuredAtMs;
+    const isSettled = wish === this.#ensuredFor && !this.#last.isPartial && !certificates.isDue();
+    if (isSettled && age < limits.ownedLookMs) return this.#last;
+    const changes = this.#changes;
+    const wanted: KubernetesObject[] = revisions.inForce
+      .filter((one) => one.isNew)
+      .map((one) => buildControllerRevision(fleet, one.inForce));
+    const { router, haproxy, kept } = revisions;
+    wanted.push(...buildFleetObjects(fleet, this.#parts.operator, { revisions: kept, router, routerReplicas, haproxy }));
+    const certified = await certificates.ensure(fleet, names);
+    const outcomes = [...certified.outcomes, await this.#ensureResume(fleet)];
+    for (const object of wanted) outcomes.push(await this.#parts.owned.ensure(object));
+    outcomes.push(...(await this.#prune(fleet, wanted, revisions, names)));
+    this.#last = { ...summary(outcomes), faults: certified.problems };
+    this.#ensuredFor = changes === this.#changes ? wish : "";
+    this.#ensuredAtMs = clock.monotonicMs();
+    return this.#last;
+  }
+
+  /** The key of resume tokens is made once; a second operator that makes another finds this one there. */
+  async #ensureResume(fleet: Fleet): Promise<EnsureOutcome> {
+    if (!needsResumeSecret(fleet)) return { kind: "ensured" };
+    if (this.#ownedBy(fleet, "Secret").some((one) => one.metadata.name === resumeSecretName(fleet))) return { kind: "ensured" };
+    const made = await this.#parts.api.create(resources.secrets, buildResumeSecret(fleet, randomBytes(32)));
+    if (made.kind === "ok" || made.kind === "exists") return { kind: "ensured" };
+    return made.kind === "refused" ? { kind: "refused", message: made.message } : { kind: "not_done", message: made.kind };
+  }
+
+  /** Deletes what has no use any more; never what is so young that its use may not be seen yet. */
+  async #prune(
+    fleet: Fleet,
+    wanted: readonly KubernetesObject[],
+    revisions: FleetRevisions,
+    pods: readonly string[],
+  ): Promise<readonly EnsureOutcome[]> {
+    const { certificates, clock, caches, owned } = this.#parts;
+    const used = new Set(wanted.map((object) => `${object.kind}/${object.metadata.name}`));
+    for (const secret of certificates.secretNames(fleet, pods)) used.add(`Secret/${secret}`);
+    used.add(`Secret/${resumeSecretName(fleet)}`);
+    for (const one of revisions.kept) {
+      const { name } = buildControllerRevision(fleet, one).metadata;
+      for (const kind of ["ControllerRevision", "ConfigMap", "Secret"]) used.add(`${kind}/${name}`);
+    }
+    const outcomes: EnsureOutcome[] = [];
+    for (const kind of caches.owned.keys()) {
+      for (const object of this.#ownedBy(fleet, kind)) {
+        const isYoung = clock.nowMs() - Date.parse(object.metadata.creationTimestamp ?? "") < limits.pruneAgeMs;
+        const isGoing = object.metadata.deletionTimestamp !== undefined;
+        if (!used.has(`${kind}/${object.metadata.name}`) && !isYoung && !isGoing) outcomes.push(await owned.remove({ ...object, kind }));
+      }
+    }
+    return outcomes;
+  }
+
+  #restoreParts() {
+    const { api, caches, onRestored } = this.#parts;
+    return { api, cache: caches.pods, onRestored: (pod: Pod) => onRestored(pod, "changed") };
+  }
+}
+
+interface EnsuredAll {
+  readonly refusals: readonly string[];
+  /** Of the authority that the spec brings. */
+  readonly faults: readonly string[];
+  readonly isPartial: boolean;
+}
+
+const nothing: EnsuredAll = { refusals: [], faults: [], isPartial: false };
+
+export function toFleet({ metadata, spec }: PushGatewayObject): Fleet {
+  const { namespace = "", name, uid = "", generation = 0 } = metadata;
+  return { namespace, name, uid, generation, spec };
+}
+
+function pick({ spec, heldPools, templateOutdated }: FleetRevisions) {
+  return { spec, heldPools, templateOutdated };
+}
+
+function summary(outcomes: readonly EnsureOutcome[]) {
+  const refusals = outcomes.flatMap((one) => (one.kind === "refused" ? [one.message] : []));
+  return { refusals: [...new Set(refusals)], isPartial: outcomes.some((one) => one.kind !== "ensured") };
+}
+
+function fits(node: Node, selector: Readonly<Record<string, string>>): boolean {
+  return Object.entries(selector).every(([label, value]) => node.metadata.labels?.[label] === value);
+}
+
+function versionsOf({ status }: Node): NodeVersions {
+  return { kubeletVersion: status?.nodeInfo?.kubeletVersion ?? "", kernelVersion: status?.nodeInfo?.kernelVersion ?? "" };
+}

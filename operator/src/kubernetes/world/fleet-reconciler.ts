@@ -1,0 +1,238 @@
+import type { Client } from "@grpc/grpc-js";
+import { limits } from "@pushfleet/protocol";
+import type { Clock, Logger } from "@pushfleet/service";
+import {
+  type Action,
+  emptyReconnectWindow,
+  type FleetStatus,
+  lookAtReconnects,
+  type Observed,
+  plan,
+  reconnectsIn,
+} from "../../core/index.js";
+import type { EventRecorder } from "../api/events.js";
+import type { KubernetesApi, ObjectKey } from "../api/types.js";
+import { ports } from "../objects/ports.js";
+import { type Applied, applyActions } from "./apply-actions.js";
+import { type FleetCaches, nodeOf, type PushGatewayObject } from "./fleet-caches.js";
+import { fleetConditions, isTelling } from "./fleet-conditions.js";
+import { addFinalizer, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
+import { objectStatus } from "./fleet-object-status.js";
+import type { FleetObjects, Prepared } from "./fleet-objects.js";
+import { type GatewayAddress, GatewayStreams } from "./gateway-streams.js";
+import { markPods } from "./mark-pods.js";
+import { observePod, type Pod, podFault } from "./observe-pod.js";
+import { actionEvents } from "./plan-events.js";
+import { RefusedCreates } from "./refused-creates.js";
+import { rememberedStatus, StatusWriter } from "./status-writer.js";
+
+export interface FleetParts {
+  readonly api: KubernetesApi;
+  readonly caches: FleetCaches;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** Of this leader; see `Observed.epoch`. */
+  readonly epoch: number;
+  readonly objects: FleetObjects;
+  readonly connect: (gateway: GatewayAddress) => Client;
+  /** Something of the fleet's gateways changed that a plan may depend on. */
+  readonly onChange: () => void;
+}
+
+/** When to look again, if nothing happens before. */
+export type Reconciled = { readonly kind: "done" } | { readonly kind: "again"; readonly afterMs: number };
+
+/** One fleet and what this leader remembers of it: observe → plan → apply → tell. Everything else is in the objects; losing this memory is safe. */
+export class FleetReconciler {
+  readonly #parts: FleetParts;
+  readonly #key: ObjectKey;
+  readonly #streams: GatewayStreams;
+  readonly #objects: FleetObjects;
+  readonly #status: StatusWriter;
+  readonly #refused = new RefusedCreates();
+  #planned: FleetStatus | undefined;
+  #reconnects = emptyReconnectWindow;
+
+  constructor(key: ObjectKey, parts: FleetParts) {
+    const { clock, random, onChange } = parts;
+    this.#parts = parts;
+    this.#key = key;
+    this.#streams = new GatewayStreams({ clock, random, onChange, connect: parts.connect });
+    this.#objects = parts.objects;
+    this.#status = new StatusWriter(parts);
+  }
+
+  /** `signal` ends it between two writes: nothing is kept that the next one needs. */
+  async reconcile(signal: AbortSignal): Promise<Reconciled> {
+    const object = this.#parts.caches.pushGateways.get(this.#key);
+    if (object === undefined) {
+      this.close();
+      return { kind: "done" };
+    }
+    return object.metadata.deletionTimestamp === undefined ? await this.#keep(object, signal) : await this.#end(object, signal);
+  }
+
+  close(): void {
+    this.#streams.close();
+  }
+
+  async #keep(object: PushGatewayObject, signal: AbortSignal): Promise<Reconciled> {
+    if (!object.spec.dryRun && !(await addFinalizer(object, this.#parts))) return again(limits.planMovingMs);
+    const pods = this.#pods(object);
+    const prepared = await this.#objects.prepare(object, pods);
+    if (signal.aborted) return again(0);
+    return await this.#turn(object, pods, prepared, false, signal);
+  }
+
+  async #end(object: PushGatewayObject, signal: AbortSignal): Promise<Reconciled> {
+    if (object.metadata.finalizers?.includes("pushfleet.dev/drain") !== true) return { kind: "done" };
+    const pods = this.#pods(object);
+    const overdue = isFinalizerOverdue(object, this.#parts.clock.nowMs());
+    if (pods.length === 0 || overdue) {
+      const released = await releaseFleet(object, overdue && pods.length > 0 ? pods.map((pod) => pod.metadata.name) : [], this.#parts);
+      return released ? { kind: "done" } : again(limits.planMovingMs);
+    }
+    return await this.#turn(object, pods, await this.#objects.prepareEnd(object, pods), true, signal);
+  }
+
+  /** One observe → plan → apply → tell. */
+  async #turn(
+    object: PushGatewayObject,
+    pods: readonly Pod[],
+    prepared: Prepared,
+    deleting: boolean,
+    signal: AbortSignal,
+  ): Promise<Reconciled> {
+    const { clock } = this.#parts;
+    this.#streams.keep(pods.flatMap(addressOf));
+    const observed = this.#observe(object, pods, prepared, deleting);
+    const { actions, status } = plan(observed, clock.nowMs());
+    const isTellingNew = isTelling(this.#planned, status);
+    this.#planned = status;
+    const applied = await this.#apply(object, actions, status, prepared, signal);
+    if (signal.aborted) return again(0);
+    const marked = object.spec.dryRun ? true : await this.#mark(object, status);
+    const isTold = await this.#tell(object, status, { prepared, applied, deleting, isTellingNew });
+    const isMoving = actions.length > 0 || !marked || applied.isPartial || prepared.isPartial || !isTold || status.podsByState.Draining > 0;
+    return again(isMoving ? limits.planMovingMs : limits.planSettledMs);
+  }
+
+  /** The fleet's pods, those whose labels were put back included. */
+  #pods(object: PushGatewayObject): readonly Pod[] {
+    return this.#parts.caches.pods.byIndex("owner", object.metadata.uid ?? "");
+  }
+
+  #observe(object: PushGatewayObject, pods: readonly Pod[], prepared: Prepared, deleting: boolean): Observed {
+    const { caches, epoch, clock } = this.#parts;
+    const seen = pods.flatMap((pod) => {
+      const stream = this.#streams.get(pod.metadata.uid ?? "");
+      const one = observePod(pod, { accepted: stream?.accepted, report: stream?.report() }, (name) => nodeOf(caches, name));
+      return one === undefined ? [] : [one];
+    });
+    const current = new Set(prepared.spec.pools.map((pool) => `${pool.name}/${pool.revision}`));
+    const totals = seen.flatMap((pod) => {
+      const status = current.has(`${pod.pool}/${pod.revision}`) ? this.#streams.get(pod.uid)?.status() : undefined;
+      return status === undefined ? [] : [{ uid: pod.uid, attempted: status.resumeAttempts ?? 0, failed: status.resumeFailures ?? 0 }];
+    });
+    this.#reconnects = lookAtReconnects(this.#reconnects, totals, clock.nowMs(), limits.reconnectWindowMs);
+    const reconnectFailures = reconnectsIn(this.#reconnects);
+    const status = this.#planned ?? rememberedStatus(object, prepared.spec, epoch);
+    return { spec: prepared.spec, deleting, epoch, pods: seen, status, reconnectFailures };
+  }
+
+  async #apply(
+    object: PushGatewayObject,
+    planned: readonly Action[],
+    status: FleetStatus,
+    prepared: Prepared,
+    signal: AbortSignal,
+  ): Promise<Applied> {
+    const { api, caches, clock, events, logger } = this.#parts;
+    const nowMs = clock.nowMs();
+    const mayCreate = this.#refused.mayTry(nowMs);
+    const actions = planned.filter((action) => action.kind !== "createPod" || (mayCreate && !prepared.heldPools.has(action.pool)));
+    if (!planned.some((action) => action.kind === "createPod")) this.#refused.forget();
+    const creates = actions.flatMap((action) => (action.kind === "createPod" ? [action.pod] : []));
+    await this.#objects.prepareCreates(object, this.#pods(object), creates);
+    const uncounted = new Map(status.pools.map((pool) => [pool.name, pool.target - pool.replicas]));
+    const applied = await applyActions(actions, {
+      api,
+      signal,
+      namespace: this.#key.namespace,
+      cache: caches.pods,
+      streamOf: (uid) => this.#streams.get(uid),
+      buildPod: (action) => this.#objects.buildPod(object, action, takeOne(uncounted, action.pool)),
+      adopt: (name) => this.#objects.found(object, name),
+    });
+    this.#refused.took(applied, nowMs);
+    for (const action of applied.done) {
+      if (action.kind !== "renewDrain" && action.kind !== "writeGrant")
+        logger.info({ ...this.#key, action: action.kind, why: action.why }, "did");
+    }
+    for (const event of actionEvents(object, applied)) events.record(event);
+    return applied;
+  }
+
+  async #mark(object: PushGatewayObject, status: FleetStatus): Promise<boolean> {
+    const { api, caches, clock } = this.#parts;
+    const parts = { api, cache: caches.pods, nowMs: clock.nowMs(), streamOf: (uid: string) => this.#streams.get(uid) };
+    return await markPods(this.#pods(object), status, parts);
+  }
+
+  async #tell(object: PushGatewayObject, status: FleetStatus, turn: Turn): Promise<boolean> {
+    const { prepared, applied } = turn;
+    const pods = this.#pods(object);
+    const conditions = fleetConditions(status.conditions, {
+      problems: turn.deleting ? [] : prepared.problems,
+      warnings: prepared.warnings,
+      refusals: [...prepared.refusals, ...this.#refused.told, ...applied.refusals.flatMap(describeRefusal)],
+      podFaults: pods.flatMap((pod) => podFault(pod) ?? []),
+      dryRun: object.spec.dryRun,
+    });
+    const facts = {
+      name: object.metadata.name,
+      generation: object.metadata.generation ?? 0,
+      conditions,
+      templateOutdated: prepared.templateOutdated,
+      movesPerSecond: pods.reduce((sum, pod) => sum + (this.#streams.get(pod.metadata.uid ?? "")?.movesPerSecond() ?? 0), 0),
+      nowMs: this.#parts.clock.nowMs(),
+    };
+    const wanted = objectStatus(status, facts, object.status);
+    return await this.#status.write(object, wanted, turn.isTellingNew);
+  }
+}
+
+/** A new pod counts at once where the pool has fewer than it should: marking it later would be one more write. */
+function takeOne(left: Map<string, number>, pool: string): boolean {
+  const count = left.get(pool) ?? 0;
+  left.set(pool, count - 1);
+  return count > 0;
+}
+
+/** What a turn found and did, as its status tells it. */
+interface Turn {
+  readonly prepared: Prepared;
+  readonly applied: Applied;
+  readonly deleting: boolean;
+  readonly isTellingNew: boolean;
+}
+
+/** Refused creations are told by `RefusedCreates`, also while they are not tried. */
+function describeRefusal({ action, message }: Applied["refusals"][number]): readonly string[] {
+  return action.kind === "createPod" || action.kind === "wait" ? [] : [`${action.kind} ${action.pod} was refused: ${message}`];
+}
+
+/** A pod is dialled as soon as it has an address and its containers may run. */
+function addressOf(pod: Pod): readonly GatewayAddress[] {
+  const { uid, name } = pod.metadata;
+  const ip = pod.status?.podIP;
+  const isOver = pod.status?.phase === "Failed" || pod.status?.phase === "Succeeded";
+  if (uid === undefined || ip === undefined || isOver) return [];
+  return [{ uid, pod: name, address: `${ip.includes(":") ? `[${ip}]` : ip}:${ports.gatewayGrpc}` }];
+}
+
+function again(afterMs: number): Reconciled {
+  return { kind: "again", afterMs };
+}

@@ -1,0 +1,45 @@
+import type { Action } from "../../core/index.js";
+import type { EventToRecord } from "../api/events.js";
+import type { Applied } from "./apply-actions.js";
+import type { PushGatewayObject } from "./fleet-caches.js";
+
+/** What a person may want to read in `kubectl describe pgw`: what was done to pods and why, and what was refused. Upkeep is not told. */
+export function actionEvents(object: PushGatewayObject, { done, refusals }: Pick<Applied, "done" | "refusals">): readonly EventToRecord[] {
+  const told = done.flatMap((action): EventToRecord[] => {
+    const words = wordsOf(action);
+    if (words === undefined || action.kind === "wait") return [];
+    return [{ regarding: object, type: "Normal", ...words, note: `${action.pod}: ${action.why}` }];
+  });
+  const refused = refusals.map(({ action, message }): EventToRecord => {
+    const pod = action.kind === "wait" ? "" : action.pod;
+    return {
+      regarding: object,
+      type: "Warning",
+      reason: "WriteRefused",
+      action: wordsOf(action)?.action ?? "Write",
+      note: `${pod}: ${message}`,
+    };
+  });
+  return [...told, ...refused];
+}
+
+function wordsOf(action: Action): { readonly reason: string; readonly action: string } | undefined {
+  switch (action.kind) {
+    case "createPod":
+      return { reason: "GatewayCreated", action: "Create" };
+    case "deletePod":
+      return { reason: "GatewayDeleted", action: "Delete" };
+    case "startDrain":
+      return { reason: "DrainStarted", action: "Drain" };
+    case "abortDrain":
+      return { reason: "DrainAborted", action: "AbortDrain" };
+    case "cordon":
+      return { reason: "GatewayCordoned", action: "Cordon" };
+    case "uncordon":
+      return { reason: "GatewayUncordoned", action: "Uncordon" };
+    case "renewDrain":
+    case "writeGrant":
+    case "wait":
+      return undefined;
+  }
+}

@@ -1,0 +1,67 @@
+import { limits } from "@pushfleet/protocol";
+import type { Clock } from "@pushfleet/service";
+import { type FleetSpec, type FleetStatus, plan } from "../../core/index.js";
+import type { PushGatewayStatus } from "../../generated/push-gateway.js";
+import { resources } from "../api/resources.js";
+import type { KubernetesApi } from "../api/types.js";
+import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
+
+export interface StatusWriterParts {
+  readonly api: KubernetesApi;
+  readonly caches: Pick<FleetCaches, "pushGateways">;
+  readonly clock: Clock;
+}
+
+/** Writes a fleet's status: at once when it tells something new, otherwise every `limits.statusWriteMs` while its numbers change. */
+export class StatusWriter {
+  readonly #parts: StatusWriterParts;
+  #writtenAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: StatusWriterParts) {
+    this.#parts = parts;
+  }
+
+  /** `isTelling`: more than numbers changed since the last plan. Answers whether the object says what is wanted, or may be late with it. */
+  async write(object: PushGatewayObject, wanted: PushGatewayStatus, isTelling: boolean): Promise<boolean> {
+    const { api, caches, clock } = this.#parts;
+    const current = caches.pushGateways.get({ namespace: object.metadata.namespace ?? "", name: object.metadata.name }) ?? object;
+    if (canonical(current.status) === canonical(wanted)) return true;
+    const nowMs = clock.monotonicMs();
+    const isDue = nowMs - this.#writtenAtMs >= limits.statusWriteMs;
+    if (!isTelling && !isDue && judgements(current.status) === judgements(wanted)) return true;
+    const { namespace, name } = object.metadata;
+    const { apiVersion, kind } = object;
+    const target = { apiVersion, kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) }, status: wanted };
+    const result = await api.apply(resources.pushGateways, target as PushGatewayObject, { subresource: "status" });
+    if (result.kind !== "ok") return result.kind === "notFound";
+    this.#writtenAtMs = nowMs;
+    caches.pushGateways.overlay(result.object);
+    return true;
+  }
+}
+
+/** What a person is alarmed by: not the messages, in which numbers count down. */
+function judgements(status: PushGatewayStatus | undefined): string {
+  const conditions = status?.conditions?.map((one) => [one.type, one.status, one.reason]) ?? [];
+  return JSON.stringify([status?.observedGeneration, status?.templateOutdated, conditions]);
+}
+
+/** The order of keys is the server's own. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, field: unknown) =>
+    typeof field === "object" && field !== null && !Array.isArray(field)
+      ? Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : field,
+  );
+}
+
+/** What a new leader takes over from the object: on which revisions a rollout has paused itself. Everything else is found out again. */
+export function rememberedStatus(object: PushGatewayObject, spec: FleetSpec, epoch: number): FleetStatus | undefined {
+  const paused = (object.status?.pools ?? []).flatMap(({ name, pausedRevision }) =>
+    pausedRevision === undefined ? [] : [[name, pausedRevision]],
+  );
+  if (paused.length === 0) return undefined;
+  const { status } = plan({ spec: { ...spec, pools: [] }, deleting: false, epoch: epoch - 1, pods: [], status: undefined }, 0);
+  const pausedRevisions = Object.fromEntries(paused) as Readonly<Record<string, string>>;
+  return { ...status, memory: { ...status.memory, pausedRevisions } };
+}
