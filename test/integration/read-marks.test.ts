@@ -1,0 +1,115 @@
+import { type Client, connect, type WebSocketConstructor } from "@pushfleet/client";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { freePort } from "../peers/free-port.js";
+import { describeWithPeers } from "../peers/peer.js";
+import { type RedisServer, startRedis } from "../peers/redis.js";
+import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder.js";
+import { waitFor } from "../peers/wait-for.js";
+import { signToken } from "../support/device.js";
+import {
+  type FleetPlace,
+  type GatewayProcess,
+  type RouterProcess,
+  startGatewayProcess,
+  startRouterProcess,
+} from "../support/fleet-processes.js";
+
+const jwtSecret = "integration-secret-of-32-bytes-or-more";
+
+describeWithPeers(["redis-server"], "the devices of one user, on two gateways", () => {
+  let folder: TemporaryFolder;
+  let redis: RedisServer;
+  let router: RouterProcess;
+  let place: FleetPlace;
+  const gateways: GatewayProcess[] = [];
+  const clients: Client[] = [];
+
+  beforeAll(async () => {
+    folder = await temporaryFolder("read-marks");
+    redis = await startRedis();
+    const routerGrpc = `127.0.0.1:${await freePort()}`;
+    place = { folder: folder.path, redisUrl: redis.url, keyPrefix: "marks:", jwtSecret, routerGrpc };
+    router = await startRouterProcess(place);
+    for (const id of ["gw-1", "gw-2"]) gateways.push(await startGatewayProcess(place, id));
+  }, 60_000);
+  afterAll(async () => {
+    for (const client of clients) client.close();
+    await Promise.all([...gateways.map((gateway) => gateway.process.kill()), router?.process.kill()]);
+    await redis?.stop();
+    await folder?.remove();
+  });
+
+  /** Connects, and writes down what the application is told: "n1", "n1 read", "mark n1". */
+  async function open(who: string, gateway: GatewayProcess | undefined, told: string[], lastSeen?: string): Promise<Client> {
+    const [user = "", device = ""] = who.split("/");
+    const client = connect({
+      url: `ws://127.0.0.1:${gateway?.clientPort}/connect`,
+      token: await signToken(user, jwtSecret),
+      device,
+      lastSeen,
+      WebSocket: WebSocket as unknown as WebSocketConstructor,
+      onNotification: ({ notificationId, read }) => told.push(`${notificationId}${read ? " read" : ""}`),
+      onMarkRead: (ids) => told.push(...ids.map((id) => `mark ${id}`)),
+    });
+    clients.push(client);
+    await waitFor(() => client.state.kind === "live" && client.cursor !== undefined, { what: `${who} to be live and synced` });
+    return client;
+  }
+
+  async function publish(user: string, ...ids: readonly string[]): Promise<void> {
+    const notifications = ids.map((id) => ({ user_id: user, notification_id: id, data: { id } }));
+    const response = await fetch(`http://127.0.0.1:${router.httpPort}/v1/notifications`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ notifications }),
+    });
+    expect(response.status).toBe(202);
+  }
+
+  test("what one reads becomes read on the other, each once: at once where it is connected, with the sync where it was away", async () => {
+    const [phoneTold, webTold]: [string[], string[]] = [[], []];
+    const phone = await open("usr_42/phone", gateways[0], phoneTold);
+    const web = await open("usr_42/web", gateways[1], webTold);
+    await publish("usr_42", "n1", "n2");
+    await waitFor(() => phoneTold.length === 2 && webTold.length === 2, { what: "both to have both" });
+
+    phone.ack(["n1"]);
+    await waitFor(() => webTold.includes("mark n1"), { what: "the live mark" });
+    web.sync(); // tells of n1 again, in its notifications and in its reads
+    await publish("usr_42", "n3");
+    await waitFor(() => webTold.includes("n3"), { what: "n3" });
+
+    const { cursor } = web;
+    web.close();
+    phone.ack(["n3"]);
+    await publish("usr_42", "n4");
+    await waitFor(() => phoneTold.includes("n4"), { what: "n4 on the phone" });
+    phone.ack(["n4"]);
+    await publish("usr_42", "n5");
+    await waitFor(() => phoneTold.includes("n5"), { what: "n5 on the phone" });
+    expect(webTold).toEqual(["n1", "n2", "mark n1", "n3"]);
+
+    const laterTold: string[] = [];
+    await open("usr_42/web", gateways[0], laterTold, cursor);
+    await waitFor(() => laterTold.includes("n5"), { what: "n5 on the web" });
+    expect([...laterTold].sort()).toEqual(["n1 read", "n2", "n3 read", "n4 read", "n5"]); // a new client has seen nothing yet
+    expect(phoneTold).toEqual(["n1", "n2", "n3", "n4", "n5"]);
+  });
+
+  test("a device that lost its connection and had the notification is told of the mark by its sync", async () => {
+    const [phoneTold, tabletTold]: [string[], string[]] = [[], []];
+    const phone = await open("usr_43/phone", gateways[0], phoneTold);
+    const tablet = await open("usr_43/tablet", gateways[1], tabletTold);
+    await publish("usr_43", "m1");
+    await waitFor(() => phoneTold.includes("m1") && tabletTold.includes("m1"), { what: "m1 on both" });
+    await gateways[1]?.process.kill();
+    await waitFor(() => tablet.state.kind !== "live", { what: "the tablet to notice" });
+    phone.ack(["m1"]);
+    const [, gone] = gateways;
+    if (gone === undefined) throw new Error("no gateway");
+    gateways[1] = await startGatewayProcess(place, "gw-3", { listen: { host: "127.0.0.1", port: gone.clientPort } });
+    await waitFor(() => tabletTold.includes("mark m1"), { what: "the mark", deadlineMs: 30_000 });
+    expect(tabletTold).toEqual(["m1", "mark m1"]);
+  });
+});
