@@ -67,6 +67,17 @@ describeWithPeers(["redis-server"], "the devices of one user, on two gateways", 
     expect(response.status).toBe(202);
   }
 
+  const newIn = (told: readonly string[]): readonly string[] =>
+    told
+      .filter((one) => !one.startsWith("mark "))
+      .map((one) => one.replace(" read", ""))
+      .sort();
+  const readIn = (told: readonly string[]): readonly string[] =>
+    told
+      .filter((one) => /^mark | read$/.test(one))
+      .map((one) => one.replace(/^mark | read$/, ""))
+      .sort();
+
   test("what one reads becomes read on the other, each once: at once where it is connected, with the sync where it was away", async () => {
     const [phoneTold, webTold]: [string[], string[]] = [[], []];
     const phone = await open("usr_42/phone", gateways[0], phoneTold);
@@ -92,8 +103,9 @@ describeWithPeers(["redis-server"], "the devices of one user, on two gateways", 
 
     const laterTold: string[] = [];
     await open("usr_42/web", gateways[0], laterTold, cursor);
-    await waitFor(() => laterTold.includes("n5"), { what: "n5 on the web" });
-    expect([...laterTold].sort()).toEqual(["n1 read", "n2", "n3 read", "n4 read", "n5"]); // a new client has seen nothing yet
+    // An ack that is still on its way to the store becomes a mark, the others came with the sync; a new client has seen nothing yet.
+    await waitFor(() => laterTold.length > 4 && readIn(laterTold).join() === "n1,n3,n4", { what: "the web to know what was read" });
+    expect(newIn(laterTold)).toEqual(["n1", "n2", "n3", "n4", "n5"]);
     expect(phoneTold).toEqual(["n1", "n2", "n3", "n4", "n5"]);
   });
 
