@@ -104,12 +104,14 @@ function testConfiguration(clientPort: number, dnsPort: number, ports: TestPorts
     .replaceAll("cluster.local:8081", `cluster.local:${ports.second}`);
 }
 
-/** Connects and returns the socket with the gateway and port it came to; `undefined`: HAProxy closed it. */
+/** Connects and returns the socket with the gateway and port it came to; `undefined`: HAProxy closed or refused it. */
 async function open(port: number): Promise<{ readonly socket: Socket; readonly server: string } | undefined> {
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => {});
   cleanups.push(() => socket.destroy());
-  const server = await Promise.race([once(socket, "data").then(String), once(socket, "close").then(() => undefined)]);
+  const server = await Promise.race([once(socket, "data").then(String), once(socket, "close").then(() => undefined)]).catch(
+    () => undefined,
+  );
   return server === undefined ? undefined : { socket, server };
 }
 
@@ -146,7 +148,7 @@ describeWithPeers(["haproxy"], "the HAProxy of a fleet", () => {
     expect(await checkHaproxyConfig(haproxyConfiguration(exampleFleet(spec), exampleOperator))).toEqual({ kind: "valid" });
   });
 
-  test("connections go to the gateway with the fewest, gateways come by DNS, and a cordoned one keeps what it has", async () => {
+  test("connections go to the gateway with the fewest, gateways come by DNS, and a cordoned one keeps what it has, as does a stopping HAProxy", async () => {
     const [first, second = 0, health = 0, admin = 0] = await freePorts(4);
     const ports = { first, second, health, admin };
     const [one, two] = [new FakeGateway("127.91.0.1"), new FakeGateway("127.91.0.2")];
@@ -181,6 +183,10 @@ describeWithPeers(["haproxy"], "the HAProxy of a fleet", () => {
 
     gateways.splice(gateways.indexOf(one), 1);
     await waitFor(() => backendsOf("enters maintenance").length === 2, { what: "the gateway to be gone from the names" });
+    for (const opened of held) expect(await echo(await opened)).toBe("still there");
+
+    haproxy.process.signal("SIGUSR1"); // the stop signal of its images
+    await waitFor(async () => (await open(haproxy.port)) === undefined, { what: "the stopping HAProxy to take no more" });
     for (const opened of held) expect(await echo(await opened)).toBe("still there");
   });
 });
