@@ -7,7 +7,6 @@ import {
   emptyReconnectWindow,
   type FleetSpec,
   type FleetStatus,
-  type GatewayReport,
   lookAtReconnects,
   type Observed,
   type ObservedPod,
@@ -15,6 +14,7 @@ import {
   type ReconnectTotals,
   reconnectsIn,
 } from "../core/index.js";
+import { toGrant, toReport } from "../gateway-messages.js";
 import type { PassThrough, Target } from "./pass-through.js";
 
 /** A gateway in this process, as the operator uses it. */
@@ -234,30 +234,5 @@ function observePod(pod: LocalPod): ObservedPod {
     grant: pod.grant,
     accepted: pod.accepted,
     report: pod.gateway === undefined ? undefined : toReport(pod.gateway.status()),
-  };
-}
-
-/** Names of `ServingState` by number, as the planner has them. */
-const states: readonly GatewayReport["state"][] = ["starting", "serving", "cordoned", "draining", "drained", "stopping"];
-
-function toReport(status: v1.IGatewayStatus): GatewayReport {
-  return {
-    state: states[status.state ?? 0] ?? "starting",
-    connections: status.connections ?? 0,
-    effectiveMaxConnections: status.effectiveMaxConnections ?? 0,
-    handshakes: status.handshakes ?? 0,
-    resumed: status.resumed ?? 0,
-    reconnectsSent: status.reconnectsSent ?? 0,
-    remaining: status.remaining ?? 0,
-    epoch: status.epoch ?? 0,
-  };
-}
-
-function toGrant(grant: PodGrant): v1.IGrant {
-  return {
-    reconnectsPerSecond: grant.reconnectsPerSecond,
-    deadlineMs: grant.deadlineMs,
-    epoch: grant.epoch,
-    stragglerGraceMs: grant.stragglerGraceMs,
   };
 }
