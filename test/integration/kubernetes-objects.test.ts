@@ -161,6 +161,14 @@ describeWithPeers(["kubernetes"], "what a fleet owns, on a real API server", () 
     });
   });
 
+  test("examples/kubernetes.yaml is applied as it is", async () => {
+    const file = new URL("../../examples/kubernetes.yaml", import.meta.url).pathname;
+    const { status, stdout, stderr } = await kubernetes.kubectl(["apply", "-n", "push", "--server-side", "--validate=strict", "-f", file]);
+    expect(stderr).toBe("");
+    expect(stdout).toContain("pushgateway.pushfleet.dev/demo serverside-applied");
+    expect(status).toBe(0);
+  });
+
   test("the pods of routers and HAProxies are taken too, which the API server judges only when their Deployments make them", async () => {
     const objects = await everything(await createFleet(example("deployed", { loadBalancer: { kind: "HAProxy" } })));
     for (const object of objects) await apply(object);
