@@ -2,7 +2,6 @@ export { createKubernetesApi, type KubernetesApiOptions } from "./api.js";
 export { type ChangeListener, keyText, ObjectCache } from "./cache.js";
 export type { KubeConfigSource } from "./credentials.js";
 export { EventRecorder, type EventRecorderOptions, type EventToRecord } from "./events.js";
-export { type KubeConfigPlace, loadKubeConfig } from "./kube-config.js";
 export { type EpochRaised, LeaderElection, type LeaderElectionOptions, type LeaderTiming } from "./leader-election.js";
 export type { IndexFunctions } from "./object-index.js";
 export { Reflector, type ReflectorOptions } from "./reflector.js";
