@@ -23,7 +23,9 @@ describeWithPeers(["redis-server"], "in Redis", () => {
   beforeAll(async () => {
     redis = await startRedis();
     admin = new Redis(redis.url);
-    monitor = await new Redis(redis.url).monitor();
+    admin.on("error", () => {}); // it is stopped in the end
+    monitor = await admin.monitor(); // a connection of its own
+    monitor.on("error", () => {});
     monitor.on("monitor", (_time: string, args: readonly string[]) => commands.push(args.join(" ")));
     router = await openRegistry();
   });
