@@ -51,8 +51,8 @@ export interface TestKubeletOptions {
   /** The /16 of loopback to use ("127.20"); by default a free one. */
   readonly podNetwork?: string;
   readonly backOff?: BackOff;
-  /** No processes: pods are running and, with their gates, ready at once. Cheap enough for thousands. */
-  readonly statusOnly?: boolean;
+  /** No processes: pods are running and, with their gates, ready at once. Cheap enough for thousands. Or which pods are so. */
+  readonly statusOnly?: boolean | ((pod: Pod) => boolean);
   /** Called with each pod of `statusOnly` as it comes, changes and goes, for who answers status streams at `podIp`. */
   readonly statusStreams?: StatusStreams;
 }
@@ -255,7 +255,9 @@ export class TestKubelet {
 
   #begin(pod: Pod, nodeName: string, hostIp: string): void {
     const place = { podIp: this.#network.nextPodAddress(), hostIp, nodeName };
-    const run = this.#options.statusOnly ? new StatusOnlyPod(pod, place, this.#api) : new PodRun(pod, place, this.#context);
+    const { statusOnly } = this.#options;
+    const isHollow = typeof statusOnly === "function" ? statusOnly(pod) : statusOnly === true;
+    const run = isHollow ? new StatusOnlyPod(pod, place, this.#api) : new PodRun(pod, place, this.#context);
     this.#runs.set(pod.metadata.uid ?? "", run);
     this.#options.statusStreams?.started(pod, place.podIp);
     run.start();
