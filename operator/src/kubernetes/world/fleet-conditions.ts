@@ -33,11 +33,11 @@ export interface ConditionFacts {
 
 /** The planner's conditions with what only the cluster knows laid over them. */
 export function fleetConditions(planned: readonly Condition[], facts: ConditionFacts): readonly StatusCondition[] {
-  return [...planned.map((one) => cut(overlay(one, facts))), cut(tuningVerified)];
+  return [...planned.map((one) => overlay(one, facts)), specAccepted(facts), tuningVerified].map(cut);
 }
 
 function overlay({ type, status, reason, message }: Condition, facts: ConditionFacts): StatusCondition {
-  const { problems, warnings, refusals, podFaults } = facts;
+  const { problems, refusals, podFaults } = facts;
   const plain = { type, status, reason, message };
   const [problem] = problems;
   switch (type) {
@@ -50,10 +50,10 @@ function overlay({ type, status, reason, message }: Condition, facts: ConditionF
       if (refusals.length > 0) return { type, status: "True", reason: "WriteRefused", message: `${message}; ${refusals.join("; ")}` };
       return plain;
     case "Degraded": {
-      const faults = [...problems.map((one) => one.message), ...refusals, ...podFaults, ...warnings.map((one) => one.message)];
+      const faults = [...problems.map((one) => one.message), ...refusals, ...podFaults];
       if (faults.length === 0) return plain;
       const before = status === "True" ? [message] : [];
-      const first = problem?.reason ?? (refusals.length > 0 ? "WriteRefused" : podFaults.length > 0 ? "PodsFail" : warnings[0]?.reason);
+      const first = problem?.reason ?? (refusals.length > 0 ? "WriteRefused" : podFaults.length > 0 ? "PodsFail" : undefined);
       return {
         type,
         status: "True",
@@ -68,6 +68,15 @@ function overlay({ type, status, reason, message }: Condition, facts: ConditionF
 
 function told(problems: readonly Problem[]): string {
   return problems.map((one) => one.message).join("; ");
+}
+
+/** Whether the operator follows the spec, and what a person should know of it all the same. */
+function specAccepted({ problems, warnings }: ConditionFacts): StatusCondition {
+  const [problem] = problems;
+  if (problem !== undefined)
+    return { type: "SpecAccepted", status: "False", reason: problem.reason, message: told([...problems, ...warnings]) };
+  if (warnings.length === 0) return { type: "SpecAccepted", status: "True", reason: "Accepted", message: "the spec is followed" };
+  return { type: "SpecAccepted", status: "True", reason: "AcceptedWithWarnings", message: told(warnings) };
 }
 
 /** Nobody measures the nodes yet: it says so rather than nothing. */
