@@ -213,7 +213,8 @@ describeWithPeers(["kubernetes"], "the client on a real API server", () => {
     await waitFor(() => told.length === 2, { what: "both to be told" });
 
     kubernetes.apiServer.pause();
-    expect(await api.get(resources.configMaps, key("r-1"), { timeoutMs: 300 })).toMatchObject({ kind: "unavailable" });
+    const ask = async () => (await api.get(resources.configMaps, key("r-1"), { timeoutMs: 300 })).kind;
+    await waitFor(async () => (await ask()) === "unavailable", { what: "a frozen API server to be unavailable" });
     kubernetes.apiServer.resume();
     await write("r-3", {});
     await waitFor(() => told.length === 3, { what: "r-3 to be told" });

@@ -180,6 +180,14 @@ describe("an overlay", () => {
     expect(cache.list().map(({ metadata }) => metadata.resourceVersion)).toEqual(["25", "40"]);
   });
 
+  test("of an object that is gone already tells that what had its name before is gone too", () => {
+    const { cache, since } = open([thing("x", "u1", 5)]);
+    since();
+    cache.overlayDeleted(key("x"), "u2"); // our delete was answered before our create
+    cache.overlay(thing("x", "u2", 13));
+    expect(since()).toEqual(["deleted x:u1@5"]);
+  });
+
   test("of a delete hides the object for good, but not another one of its name", () => {
     const { cache, since, versions } = open([thing("x", "u1", 5)]);
     since();

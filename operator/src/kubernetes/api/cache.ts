@@ -14,7 +14,7 @@ export class ObjectCache<T extends KubernetesObject> implements ReadCache<T> {
   readonly #objects = new Map<string, T>();
   readonly #index: ObjectIndex<T>;
   readonly #listeners: ChangeListener<T>[] = [];
-  /** Overlays that no event has confirmed, and their versions. */
+  /** Versions of our own writes that the watch has not reached, by key, also of what was deleted since: nothing older is believed. */
   readonly #pending = new Map<string, number>();
   /** No pending version is lower. */
   #pendingFrom = Number.POSITIVE_INFINITY;
@@ -56,22 +56,25 @@ export class ObjectCache<T extends KubernetesObject> implements ReadCache<T> {
   }
 
   overlay(object: T): void {
-    const version = versionNumber(object.metadata.resourceVersion);
+    const { uid, resourceVersion } = object.metadata;
+    const version = versionNumber(resourceVersion);
     const seen = versionNumber(this.#resourceVersion);
-    // What the watch has passed it has shown, or something newer.
-    if (version === undefined || (seen !== undefined && version <= seen) || this.#isGone(object)) return;
     const key = keyText(object.metadata);
     const known = this.#objects.get(key);
-    if (known !== undefined && !isLater(object.metadata.resourceVersion, known.metadata.resourceVersion)) return;
+    // What the watch has passed it has shown, or something newer; so has another write of ours.
+    if (version === undefined || (seen !== undefined && version <= seen) || version <= (this.#pending.get(key) ?? 0)) return;
+    if (known !== undefined && !isLater(resourceVersion, known.metadata.resourceVersion)) return;
     this.#pending.set(key, version);
     this.#pendingFrom = Math.min(this.#pendingFrom, version);
-    this.#tell(this.#put(key, object));
+    if (!this.#isGone(object)) this.#tell(this.#put(key, object));
+    // It came and went; what had its name before it is gone as well.
+    else if (known?.metadata.uid !== uid) this.#tell(this.#remove(key, version, true));
   }
 
   overlayDeleted(key: ObjectKey, uid: string): void {
     this.#remember(uid, Number.POSITIVE_INFINITY);
     const text = keyText(key);
-    if (this.#objects.get(text)?.metadata.uid === uid) this.#tell(this.#remove(text));
+    if (this.#objects.get(text)?.metadata.uid === uid) this.#tell(this.#remove(text, undefined, true));
   }
 
   /** An event of the watch. */
@@ -103,6 +106,7 @@ export class ObjectCache<T extends KubernetesObject> implements ReadCache<T> {
       const newer = version !== undefined && (this.#pending.get(key) ?? 0) > version; // written after the list was taken
       if (!there.has(key) && !newer) changes.push(...this.#remove(key, version));
     }
+    for (const [key, pending] of this.#pending) if (version === undefined || pending <= version) this.#pending.delete(key);
     this.#listVersion = version;
     this.#resourceVersion = resourceVersion;
     this.#synced = true;
@@ -138,7 +142,9 @@ export class ObjectCache<T extends KubernetesObject> implements ReadCache<T> {
     const { resourceVersion } = object.metadata;
     const known = this.#objects.get(key);
     const pending = this.#pending.get(key);
-    if (pending !== undefined && (versionNumber(resourceVersion) ?? 0) >= pending) this.#pending.delete(key);
+    const reached = pending === undefined || (versionNumber(resourceVersion) ?? 0) >= pending;
+    if (!reached) return [];
+    this.#pending.delete(key);
     const different = known?.metadata.uid !== object.metadata.uid || known?.metadata.resourceVersion !== resourceVersion;
     return known === undefined || (anyway ? different : isLater(resourceVersion, known.metadata.resourceVersion))
       ? this.#put(key, object)
@@ -177,6 +183,7 @@ export class ObjectCache<T extends KubernetesObject> implements ReadCache<T> {
     if (seen === undefined || seen < this.#pendingFrom) return [];
     const passed = [...this.#pending].filter(([, version]) => version <= seen);
     const changes = passed.flatMap(([key]) => this.#remove(key, seen));
+    for (const [key] of passed) this.#pending.delete(key);
     this.#pendingFrom = Math.min(...this.#pending.values()); // of none: Infinity
     return changes;
   }

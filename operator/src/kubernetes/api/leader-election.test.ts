@@ -1,180 +1,12 @@
-import { createLogger, ManualClock } from "@pushfleet/service";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type EpochRaised, LeaderElection } from "./leader-election.js";
-import type { ApiResult, CallOptions, KubernetesApi, KubernetesObject } from "./types.js";
-
-type Lease = KubernetesObject & {
-  readonly spec: { readonly holderIdentity: string; readonly leaseTransitions: number; readonly renewTime: string };
-};
-type Link = "well" | "requests lost" | "answers lost" | "slow";
+import { type Candidate, CandidateWorld, type Link } from "../../../../test/support/lease-candidates.js";
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-/** One Lease, written by compare-and-set. */
-class LeaseServer {
-  lease: Lease | undefined;
-  /** Every holder and its transitions, as written. */
-  readonly terms: string[] = [];
-  #version = 100;
-
-  get(): ApiResult<Lease> {
-    return this.lease === undefined ? { kind: "notFound" } : { kind: "ok", object: this.lease };
-  }
-
-  create(lease: Lease): ApiResult<Lease> {
-    return this.lease === undefined ? this.#put(lease, `u${this.#version}`) : { kind: "exists" };
-  }
-
-  replace(lease: Lease): ApiResult<Lease> {
-    if (this.lease === undefined) return { kind: "notFound" };
-    const { uid, resourceVersion } = this.lease.metadata;
-    if (lease.metadata.resourceVersion !== resourceVersion || lease.metadata.uid !== uid) return { kind: "conflict", message: "modified" };
-    return this.#put(lease, uid);
-  }
-
-  #put(lease: Lease, uid = ""): ApiResult<Lease> {
-    this.#version += 1;
-    this.lease = { ...lease, metadata: { ...lease.metadata, uid, resourceVersion: String(this.#version) } };
-    const term = `${lease.spec.holderIdentity.split("_")[0]} ${lease.spec.leaseTransitions}`;
-    if (this.terms.at(-1) !== term) this.terms.push(term);
-    return { kind: "ok", object: this.lease };
-  }
-}
-
-/** A world of candidates, each with its own link to the API server and its own wall clock. */
-class World {
-  readonly server = new LeaseServer();
-  readonly clock = new ManualClock();
-  readonly candidates: Candidate[] = [];
-  readonly epochs: number[] = [];
-
-  add(name: string): Candidate {
-    const candidate = new Candidate(this, name);
-    this.candidates.push(candidate);
-    candidate.election.start();
-    return candidate;
-  }
-
-  leaders(): readonly string[] {
-    return this.candidates.filter(({ killed, election }) => !killed && election.isLeading()).map(({ name }) => name);
-  }
-
-  /** Lets time pass; there is never more than one leader, at no moment of it. */
-  async pass(ms: number, stepMs = 200): Promise<void> {
-    for (let passed = 0; passed < ms; passed += stepMs) {
-      this.clock.advance(stepMs);
-      await settle();
-      expect(this.leaders().length).toBeLessThanOrEqual(1);
-    }
-  }
-}
-
-class Candidate {
-  readonly election: LeaderElection;
-  readonly name: string;
-  readonly told: string[] = [];
-  link: Link = "well";
-  /** Its process is gone: it neither sends nor hears. */
-  killed = false;
-  leading: AbortSignal | undefined;
-  workEnds: Promise<void> = Promise.resolve();
-  readonly #world: World;
-  #seed: number;
-
-  constructor(world: World, name: string) {
-    this.#seed = name.length * 7_919 + world.candidates.length;
-    this.#world = world;
-    this.name = name;
-    const { server, clock } = world;
-    const api = {
-      get: (_: unknown, __: unknown, call: CallOptions) => this.#send(() => server.get(), call),
-      create: (_: unknown, lease: Lease, call: CallOptions) => this.#send(() => server.create(lease), call),
-      replace: (_: unknown, lease: Lease, call: CallOptions) => this.#send(() => server.replace(lease), call),
-    } as unknown as Pick<KubernetesApi, "get" | "create" | "replace">;
-    const skewMs = name.length * 3_600_000;
-    this.election = new LeaderElection({
-      api,
-      namespace: "a",
-      name: "operator",
-      identity: name,
-      clock: {
-        nowMs: () => clock.nowMs() + skewMs,
-        monotonicMs: () => clock.monotonicMs(),
-        after: (ms, task) => clock.after(ms, task),
-        every: (ms, task) => clock.every(ms, task),
-      },
-      random: () => this.#random(),
-      logger: createLogger("test", "silent"),
-      onStarted: (epoch, leading) => {
-        if (this.killed) return;
-        this.told.push(`started ${epoch}`);
-        world.epochs.push(epoch);
-        this.leading = leading;
-      },
-      onStopped: (reason) => {
-        if (this.killed) return;
-        this.told.push(`stopped: ${reason}`);
-        return this.workEnds;
-      },
-    });
-  }
-
-  async stop(): Promise<void> {
-    const stopped = this.election.stop();
-    let over = false;
-    void stopped.then(() => {
-      over = true;
-    });
-    while (!over) await this.#world.pass(200);
-  }
-
-  async raise(epoch: number): Promise<EpochRaised> {
-    const raised = this.election.raiseEpochAbove(epoch);
-    let result: EpochRaised | undefined;
-    void raised.then((value) => {
-      result = value;
-    });
-    while (result === undefined) await this.#world.pass(200);
-    return result;
-  }
-
-  /** Candidates' rounds must not stay in step. */
-  #random(): number {
-    this.#seed = (this.#seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return this.#seed / 2_147_483_648;
-  }
-
-  #send(serve: () => ApiResult<Lease>, { timeoutMs = 5_000, signal }: CallOptions): Promise<ApiResult<Lease>> {
-    const { clock } = this.#world;
-    return new Promise((resolve) => {
-      const give = (result: ApiResult<Lease>) => {
-        signal?.removeEventListener("abort", abort);
-        resolve(result);
-      };
-      const abort = () => give({ kind: "unavailable", message: "aborted" });
-      const timeout = () => clock.after(timeoutMs, () => give({ kind: "unavailable", message: "timeout" }));
-      if (signal?.aborted === true) return abort();
-      signal?.addEventListener("abort", abort, { once: true });
-      if (this.killed || this.link === "requests lost") return void timeout();
-      if (this.link === "slow") {
-        timeout();
-        clock.after(timeoutMs / 2, () => {
-          const result = serve();
-          clock.after(timeoutMs / 4, () => give(result));
-        });
-        return;
-      }
-      const result = serve();
-      if (this.link === "answers lost") timeout();
-      else give(result);
-    });
-  }
-}
-
 /** One that leads, and one that waits. */
 async function twoCandidates() {
-  const world = new World();
+  const world = new CandidateWorld();
   const a = world.add("a");
   await world.pass(6_000);
   expect(a.told).toEqual(["started 1"]);
@@ -249,7 +81,7 @@ describe("a leader election", () => {
   });
 
   test("a candidate whose write was not answered finds that it has the Lease", async () => {
-    const world = new World();
+    const world = new CandidateWorld();
     const a = world.add("a");
     a.link = "answers lost";
     await world.pass(20_000); // it cannot even read
@@ -386,7 +218,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 test("there are never two leaders, epochs rise, and whoever can lead leads in the end", async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 2, max: 3 }), fc.array(step, { maxLength: 30, size: "max" }), async (count, steps) => {
-      const world = new World();
+      const world = new CandidateWorld();
       let made = 0;
       const names = ["a", "bb", "ccc"];
       /** Who takes part now; one that is over is replaced by a new process. */
