@@ -188,6 +188,21 @@ describe("an overlay", () => {
     expect(since()).toEqual(["deleted x:u1@5"]);
   });
 
+  test("of an object that was deleted since leaves no room for what had its name before", () => {
+    const { cache, since } = open();
+    cache.overlay(thing("x", "u2", 20));
+    cache.overlayDeleted(key("x"), "u2");
+    since();
+    cache.overlay(thing("x", "u1", 11)); // an answer that was late
+    cache.observe("ADDED", thing("x", "u1", 11));
+    cache.observe("DELETED", thing("x", "u1", 12));
+    cache.observe("ADDED", thing("x", "u2", 20));
+    cache.observe("DELETED", thing("x", "u2", 21));
+    expect(since()).toEqual([]);
+    cache.observe("ADDED", thing("x", "u3", 22));
+    expect(since()).toEqual(["added x:u3@22"]);
+  });
+
   test("of a delete hides the object for good, but not another one of its name", () => {
     const { cache, since, versions } = open([thing("x", "u1", 5)]);
     since();
