@@ -65,6 +65,8 @@ export const operatorLimits = {
   kubernetesConnectMs: 3_000,
   /** Connections for requests; more wait for one. 16 at 10 ms a request carry 1,600/s. */
   kubernetesConnectionsMax: 16,
+  /** After a request that got no answer in time its connections are left for new ones, not more often than this. */
+  kubernetesReconnectMs: 1_000,
   /** Each watch has a connection of its own. */
   kubernetesWatchesMax: 64,
   /** Idle connections are closed before the API server does it (90 s), or a balancer before it. */

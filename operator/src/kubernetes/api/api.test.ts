@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import { limits } from "@pushfleet/protocol";
 import { ManualClock } from "@pushfleet/service";
 import { afterEach, describe, expect, test } from "vitest";
@@ -217,6 +218,56 @@ describe("a request to an API server", () => {
       message: "no longer leading",
     });
     expect(seen).toHaveLength(1);
+  });
+});
+
+describe("connections", () => {
+  test("that became deaf cost one timeout, not one each", async () => {
+    const deaf = new WeakSet<object>();
+    const sockets = new Set<object>();
+    const { port } = await serve((request, response) => {
+      sockets.add(request.socket);
+      if (!deaf.has(request.socket)) response.end(JSON.stringify(configMap));
+    });
+    const { api } = connect(kubeConfigFor(port));
+    const ask = (timeoutMs: number) => api.get(resources.configMaps, key, { timeoutMs });
+    await Promise.all(Array.from({ length: 50 }, () => ask(5_000)));
+    expect(sockets.size).toBeGreaterThan(4);
+    for (const socket of sockets) deaf.add(socket);
+    expect(await ask(100)).toMatchObject({ kind: "unavailable" });
+    expect(await ask(5_000)).toMatchObject({ kind: "ok" });
+  });
+
+  test("are opened anew when the certificates change, while a watch goes on over its own", async () => {
+    const clock = new ManualClock();
+    let servername = "one";
+    const watched: ServerResponse[] = [];
+    const { port, connections } = await serve((request, response) => {
+      if (request.url?.includes("watch=true") !== true) return response.end(JSON.stringify(configMap));
+      response.flushHeaders();
+      watched.push(response);
+    });
+    const kubeConfig: KubeConfigSource = {
+      ...kubeConfigFor(port),
+      async applyToHTTPSOptions(options) {
+        Object.assign(options, { servername });
+      },
+    };
+    const { api } = connect(kubeConfig, clock);
+    const { signal } = new AbortController();
+    const seen: string[] = [];
+    const watch = api.watch(resources.pods, { resourceVersion: "1", timeoutSeconds: 600, signal }, ({ type }) => seen.push(type));
+    await waitFor(() => watched.length === 1, { what: "the watch to begin" });
+    await api.get(resources.configMaps, key);
+    await api.get(resources.configMaps, key);
+    const before = connections.size;
+    servername = "two";
+    clock.advance(limits.kubernetesCredentialsMs);
+    expect(await api.get(resources.configMaps, key)).toMatchObject({ kind: "ok" });
+    expect(connections.size).toBe(before + 1);
+    watched[0]?.end(`{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"5"}}}\n`);
+    expect(await watch).toEqual({ kind: "ok", object: "ended" });
+    expect(seen).toEqual(["BOOKMARK"]);
   });
 });
 

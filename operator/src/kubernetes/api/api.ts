@@ -139,6 +139,7 @@ class HttpKubernetesApi implements KubernetesApi {
       return await this.#exchange(call, "request", deadline.signal, bodyOf);
     } finally {
       deadline.release();
+      if (deadline.timedOut) this.#transport.reconnect();
     }
   }
 

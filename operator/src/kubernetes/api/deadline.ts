@@ -4,6 +4,8 @@ import type { Clock } from "@pushfleet/service";
 /** A signal of its own for one piece of work: aborted by the caller's, or by `abort`. `release` when the work is over. */
 export interface Deadline {
   readonly signal: AbortSignal;
+  /** Its own time was up. */
+  readonly timedOut: boolean;
   abort(reason: Error): void;
   release(): void;
 }
@@ -12,7 +14,11 @@ export interface Deadline {
 export function startDeadline(clock: Clock, timeoutMs: number, outer: AbortSignal | undefined): Deadline {
   const controller = new AbortController();
   const follow = () => controller.abort(outer?.reason ?? new Error("aborted"));
-  const cancel = clock.after(timeoutMs, () => controller.abort(new Error(`no answer within ${timeoutMs} ms`)));
+  let timedOut = false;
+  const cancel = clock.after(timeoutMs, () => {
+    timedOut = !controller.signal.aborted;
+    controller.abort(new Error(`no answer within ${timeoutMs} ms`));
+  });
   if (outer?.aborted === true) follow();
   else if (outer !== undefined) {
     setMaxListeners(0, outer); // one signal ends many requests; each takes its listener back
@@ -20,6 +26,9 @@ export function startDeadline(clock: Clock, timeoutMs: number, outer: AbortSigna
   }
   return {
     signal: controller.signal,
+    get timedOut() {
+      return timedOut;
+    },
     abort: (reason) => controller.abort(reason),
     release() {
       cancel();

@@ -32,7 +32,7 @@ interface Pools {
   readonly requests: Pool;
   /** Watches hold a connection for minutes: with a pool of their own they never keep a request waiting. */
   readonly watches: Pool;
-  readonly fingerprint: string;
+  readonly tls: TlsMaterial;
 }
 
 /** Kept-alive connections to one API server (HTTP/1.1, TLS and tokens from the KubeConfig). New certificates open new connections; the
@@ -43,7 +43,9 @@ export class Transport {
   readonly #prefix: string;
   readonly #userAgent: string;
   readonly #credentials: CredentialSource;
+  readonly #clock: Clock;
   #pools: Pools | undefined;
+  #reconnectedAtMs = Number.NEGATIVE_INFINITY;
   #closed: Promise<unknown> | undefined;
 
   /** Throws where the KubeConfig names no server, or a proxy. */
@@ -55,6 +57,7 @@ export class Transport {
     this.#origin = origin;
     this.#prefix = pathname.replace(/\/+$/, "");
     this.#userAgent = userAgent;
+    this.#clock = clock;
     this.#credentials = new CredentialSource({ kubeConfig, clock, logger });
   }
 
@@ -75,6 +78,17 @@ export class Transport {
     return { status: statusCode, retryAfter: typeof retryAfter === "string" ? retryAfter : undefined, body };
   }
 
+  /** Requests that follow open new connections: the API server may be gone from the other end of the old ones, with nothing on the wire that
+   *  tells, and each would cost a timeout. What they carry goes on. */
+  reconnect(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const pools = this.#pools;
+    if (pools === undefined || this.#closed !== undefined || nowMs - this.#reconnectedAtMs < limits.kubernetesReconnectMs) return;
+    this.#reconnectedAtMs = nowMs;
+    this.#pools = { ...pools, requests: this.#pool(pools.tls, limits.kubernetesConnectionsMax) };
+    retire(pools.requests);
+  }
+
   /** Requests under way end by themselves, watches at once. */
   async close(): Promise<void> {
     this.#closed ??= Promise.all([this.#pools?.requests.close(), this.#pools?.watches.destroy()]);
@@ -90,15 +104,14 @@ export class Transport {
   #poolsFor(tls: TlsMaterial): Pools {
     if (this.#closed !== undefined) throw new Error("closed");
     const before = this.#pools;
-    if (before?.fingerprint === tls.fingerprint) return before;
+    if (before?.tls.fingerprint === tls.fingerprint) return before;
     const pools: Pools = {
       requests: this.#pool(tls, limits.kubernetesConnectionsMax),
       watches: this.#pool(tls, limits.kubernetesWatchesMax),
-      fingerprint: tls.fingerprint,
+      tls,
     };
     this.#pools = pools;
-    // A rejection here means that it was destroyed: what it carried has told that by itself.
-    if (before !== undefined) void Promise.allSettled([before.requests.close(), before.watches.close()]);
+    if (before !== undefined) retire(before.requests, before.watches);
     return pools;
   }
 
@@ -114,6 +127,11 @@ export class Transport {
       connect: { ...tls.options, timeout: limits.kubernetesConnectMs } as NonNullable<Pool.Options["connect"]>,
     });
   }
+}
+
+/** Closes them when what they carry has ended. A rejection means that they were destroyed: what they carried has told that by itself. */
+function retire(...pools: readonly Pool[]): void {
+  void Promise.allSettled(pools.map((pool) => pool.close()));
 }
 
 /** The whole body as text; "tooLong" beyond `bytesMax` (then the connection is cut). Rejects when it breaks off. */
