@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { parseAllDocuments } from "yaml";
 import { findProgram } from "../peers/find-program.mjs";
 import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
@@ -8,7 +10,7 @@ import { Device, signToken } from "../support/device.js";
 import { conditionOf, fleetImages, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
 
 const images = { ...fleetImages, "haproxy:test": [findProgram("haproxy") ?? "haproxy"] };
-const jwtSecret = "a secret of thirty-two bytes or so";
+const jwtSecret = "a-key-for-trying-things-out-only-2f6b1c";
 
 describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a PushGateway on a real API server", () => {
   let cluster: OperatorCluster;
@@ -25,22 +27,24 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a PushGateway on a
     await redis?.stop();
   });
 
-  const fleet = (spec: object = {}) => ({
-    apiVersion: "pushfleet.dev/v1alpha1",
-    kind: "PushGateway",
-    metadata: { name: "demo", namespace: "push" },
-    spec: {
-      gateway: { workers: 1, auth: { hs256SecretRef: { name: "jwt", key: "key" }, maxLifetimeSeconds: 3600 } },
-      pools: [{ name: "default", minReplicas: 3, maxReplicas: 6, softConnections: 1000, hardConnections: 1500 }],
-      drain: { reconnectsPerSecond: 200, deadlineSeconds: 60, stragglerGraceSeconds: 5 },
-      rollout: { soakSeconds: 1 },
-      router: { minReplicas: 1, maxReplicas: 1, http: { apiTokensSecretRef: { name: "publishers", key: "tokens" } } },
-      registry: { kind: "Redis", url: redis.url },
-      store: { kind: "Memory", allowVolatile: true },
-      loadBalancer: { kind: "HAProxy", service: { type: "ClusterIP" }, haproxy: { replicas: 1 } },
-      ...spec,
-    },
+  /** Fields that the example leaves to its reader: where Redis is, and what fits a test of 60 clients. */
+  const changes = () => ({
+    registry: { kind: "Redis", url: redis.url },
+    drain: { reconnectsPerSecond: 200, deadlineSeconds: 60, stragglerGraceSeconds: 5 },
+    rollout: { soakSeconds: 1 },
+    loadBalancer: { kind: "HAProxy", service: { type: "ClusterIP" }, haproxy: { replicas: 1 } },
   });
+
+  /** The objects of examples/kubernetes.yaml, with `gateway` over the fleet's own. */
+  function example(gateway: object = {}): readonly object[] {
+    const text = readFileSync(new URL("../../examples/kubernetes.yaml", import.meta.url), "utf8");
+    return parseAllDocuments(text).map((document) => {
+      const object = document.toJS() as { readonly kind: string; readonly metadata: object; readonly spec?: { readonly gateway: object } };
+      const metadata = { ...object.metadata, namespace: "push" };
+      if (object.kind !== "PushGateway") return { ...object, metadata };
+      return { ...object, metadata, spec: { ...object.spec, gateway: { ...object.spec?.gateway, ...gateway }, ...changes() } };
+    });
+  }
 
   const podAddress = async (component: string): Promise<string> => {
     const address = await cluster.kubectl([
@@ -55,7 +59,7 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a PushGateway on a
   async function publish(id: string, users: readonly string[]): Promise<void> {
     const answer = await fetch(`http://${await podAddress("router")}:8081/v1/notifications`, {
       method: "POST",
-      headers: { authorization: "Bearer tell-me", "content-type": "application/json" },
+      headers: { authorization: "Bearer a-token-for-trying-things-out-only-9d41", "content-type": "application/json" },
       body: JSON.stringify({ user_ids: users, notification_id: id, data: { text: "hello" } }),
     });
     expect(answer.status, await answer.text()).toBe(202);
@@ -64,7 +68,7 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a PushGateway on a
   async function connectAll(users: readonly string[]): Promise<readonly Device[]> {
     const url = `ws://${await podAddress("haproxy")}:8080/connect`;
     const connected = await Promise.all(
-      users.map(async (user) => new Device({ url, user, device: "phone", token: await signToken(user, jwtSecret) })),
+      users.map(async (user) => new Device({ url, user, device: "phone", token: await signToken(user, jwtSecret, 300) })),
     );
     await waitFor(() => connected.every(({ client }) => client.state.kind === "live"), {
       what: "all devices to be live",
@@ -92,11 +96,8 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a PushGateway on a
     }
   }
 
-  test("kubectl apply makes gateways behind a HAProxy that deliver to clients", async () => {
-    await cluster.apply(
-      { apiVersion: "v1", kind: "Secret", metadata: { name: "publishers", namespace: "push" }, stringData: { tokens: "tell-me\n" } },
-      fleet(),
-    );
+  test("kubectl apply -f examples/kubernetes.yaml makes gateways behind a HAProxy that deliver to clients", async () => {
+    await cluster.apply(...example());
     await cluster.waitForFleet("push", "demo", "serving three", ({ status }) => status?.pods?.serving === 3);
     await waitFor(
       () =>
@@ -115,8 +116,7 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "a PushGateway on a
 
   test("an edit of what gateways are made of rolls them, and no client feels it", async () => {
     const before = new Set((await cluster.gateways("push", "demo")).map((pod) => pod.metadata.name));
-    const { auth } = fleet().spec.gateway;
-    await cluster.apply(fleet({ gateway: { workers: 1, auth, heartbeat: { intervalSeconds: 25 } } }));
+    await cluster.apply(...example({ heartbeat: { intervalSeconds: 25 } }));
     await cluster.waitForFleet("push", "demo", "rolling", ({ status }) => (status?.pods?.draining ?? 0) > 0, 30_000);
     await tellAll("rolling");
     await cluster.waitForFleet(
