@@ -13,10 +13,12 @@ export interface FinalizerParts {
   readonly events: Pick<EventRecorder, "record">;
 }
 
-/** Answers whether it is there. */
-export async function addFinalizer(object: PushGatewayObject, parts: FinalizerParts): Promise<boolean> {
+/** "refused": somebody does not let us; without it a deleted fleet's gateways drain by themselves. "later": try again soon. */
+export type Finalized = { readonly kind: "there" } | { readonly kind: "refused"; readonly message: string } | { readonly kind: "later" };
+
+export async function addFinalizer(object: PushGatewayObject, parts: FinalizerParts): Promise<Finalized> {
   const finalizers = object.metadata.finalizers ?? [];
-  if (finalizers.includes(drainFinalizer)) return true;
+  if (finalizers.includes(drainFinalizer)) return { kind: "there" };
   return await writeFinalizers(object, [...finalizers, drainFinalizer], parts);
 }
 
@@ -35,7 +37,7 @@ export async function releaseFleet(object: PushGatewayObject, left: readonly str
     const note = `the drain's deadline and grace are over and ${left.length} pods are left (${names}): the fleet is given free, they end by themselves`;
     parts.events.record({ regarding: object, type: "Warning", reason: "DrainGivenUp", action: "Release", note });
   }
-  return await writeFinalizers(object, others, parts);
+  return (await writeFinalizers(object, others, parts)).kind === "there";
 }
 
 /** With the resourceVersion as precondition: the list is written whole, and others have finalizers too. */
@@ -43,9 +45,10 @@ async function writeFinalizers(
   object: PushGatewayObject,
   finalizers: readonly string[],
   { api, caches }: FinalizerParts,
-): Promise<boolean> {
+): Promise<Finalized> {
   const { namespace = "", name, uid, resourceVersion } = object.metadata;
   const result = await api.patch(resources.pushGateways, { namespace, name }, { metadata: { uid, resourceVersion, finalizers } });
   if (result.kind === "ok") caches.pushGateways.overlay(result.object);
-  return result.kind === "ok" || result.kind === "notFound";
+  if (result.kind === "ok" || result.kind === "notFound") return { kind: "there" };
+  return result.kind === "refused" ? { kind: "refused", message: result.message } : { kind: "later" };
 }

@@ -16,6 +16,7 @@ import {
   type OperatorFacts,
   readControllerRevision,
   resumeSecretName,
+  type SpecProblem,
 } from "../objects/index.js";
 import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
 import type { FleetCertificates } from "./fleet-certificates.js";
@@ -79,8 +80,7 @@ export class FleetObjects {
     const found = await this.#problems(fleet);
     const errors = found.filter((one) => one.severity === "error");
     const revisions = this.#revisions(fleet, pods, errors.length > 0);
-    const isIdle = fleet.spec.dryRun || errors.length > 0;
-    const ensured = isIdle ? nothing : await this.#ensureAll(fleet, revisions, pods);
+    const ensured = await this.#ensure(fleet, revisions, pods, errors.length > 0);
     const restored = fleet.spec.dryRun || (await restoreLabels(fleet, pods, this.#restoreParts()));
     return {
       ...pick(revisions),
@@ -135,9 +135,10 @@ export class FleetObjects {
     return await adoptUnseen(toFleet(object), name, this.#restoreParts());
   }
 
-  async #problems(fleet: Fleet) {
-    const secrets = await this.#secrets.find(fleet.namespace, fleet.spec);
-    if (secrets === undefined) throw new Error(`the Secrets that ${fleet.namespace}/${fleet.name} names could not be read`);
+  async #problems(fleet: Fleet): Promise<readonly SpecProblem[]> {
+    const found = await this.#secrets.find(fleet.namespace, fleet.spec);
+    if (found.kind === "forbidden") return [secretsForbidden(found.message)];
+    const { secrets } = found;
     const others = this.#parts.caches.pushGateways.list().filter((one) => one.metadata.namespace === fleet.namespace);
     const otherFleets = others.map((one) => one.metadata.name).filter((name) => name !== fleet.name);
     return fleetProblems(fleet.spec, { secrets, name: fleet.name, otherFleets });
@@ -153,6 +154,19 @@ export class FleetObjects {
 
   #ownedBy(fleet: Fleet, kind: string): readonly KubernetesObject[] {
     return this.#parts.caches.owned.get(kind)?.cache.byIndex("owner", fleet.uid) ?? [];
+  }
+
+  async #ensure(fleet: Fleet, revisions: FleetRevisions, pods: readonly Pod[], isBlocked: boolean): Promise<EnsuredAll> {
+    if (fleet.spec.dryRun) return nothing;
+    if (!isBlocked) return await this.#ensureAll(fleet, revisions, pods);
+    // Of a spec that cannot be followed nothing is made, but what runs must not end with its certificates.
+    const { certificates } = this.#parts;
+    if (pods.length === 0 || !certificates.isDue()) return nothing;
+    const { outcomes } = await certificates.ensure(
+      fleet,
+      pods.map((pod) => pod.metadata.name),
+    );
+    return { ...summary(outcomes), faults: [] };
   }
 
   /** All owned objects, when something they depend on may have changed. */
@@ -230,6 +244,11 @@ interface EnsuredAll {
 }
 
 const nothing: EnsuredAll = { refusals: [], faults: [], isPartial: false };
+
+function secretsForbidden(told: string): SpecProblem {
+  const message = `the operator may not read the Secrets that the spec names (${told}): give its ServiceAccount the right to get Secrets here`;
+  return { severity: "error", reason: "SecretsForbidden", path: "spec", message };
+}
 
 export function toFleet({ metadata, spec }: PushGatewayObject): Fleet {
   const { namespace = "", name, uid = "", generation = 0 } = metadata;

@@ -79,11 +79,13 @@ export class FleetReconciler {
   }
 
   async #keep(object: PushGatewayObject, signal: AbortSignal): Promise<Reconciled> {
-    if (!object.spec.dryRun && !(await addFinalizer(object, this.#parts))) return again(limits.planMovingMs);
+    const finalized = object.spec.dryRun ? { kind: "there" as const } : await addFinalizer(object, this.#parts);
+    if (finalized.kind === "later") return again(limits.planMovingMs);
     const pods = this.#pods(object);
     const prepared = await this.#objects.prepare(object, pods);
     if (signal.aborted) return again(0);
-    return await this.#turn(object, pods, prepared, false, signal);
+    const refusals = finalized.kind === "refused" ? [`the finalizer was refused: ${finalized.message}`] : [];
+    return await this.#turn(object, pods, { ...prepared, refusals: [...prepared.refusals, ...refusals] }, false, signal);
   }
 
   async #end(object: PushGatewayObject, signal: AbortSignal): Promise<Reconciled> {

@@ -71,6 +71,9 @@ test.each([
   [{ unschedulable: true }, "node n1 is unschedulable"],
   [{ taints: [{ key: "ToBeDeletedByClusterAutoscaler", effect: "NoSchedule" }] }, "node n1 has the taint ToBeDeletedByClusterAutoscaler"],
   [{ taints: [{ key: "dedicated", effect: "NoSchedule" }] }, undefined],
+  [{ taints: [{ key: "node.kubernetes.io/unreachable", effect: "NoExecute" }] }, "node n1 has the taint node.kubernetes.io/unreachable"],
+  // After an outage of the control plane every node has it for a moment.
+  [{ taints: [{ key: "node.kubernetes.io/unreachable", effect: "NoSchedule" }] }, undefined],
   [undefined, undefined],
 ])("a node with %j: %s", (spec, why) => {
   expect(whyLeaving(node(spec))).toBe(why);

@@ -51,8 +51,6 @@ function phaseOf({ status }: Pod): ObservedPod["phase"] {
 /** Taints by which a node says that it will go, or that nobody reaches it. Sources: kubernetes.io "Taints and Tolerations", cluster-autoscaler
  *  (ToBeDeletedTaint), karpenter (v1 and v1beta1), GKE and AWS termination notices. */
 const leavingTaints: readonly string[] = [
-  "node.kubernetes.io/unreachable",
-  "node.kubernetes.io/not-ready",
   "node.kubernetes.io/out-of-service",
   "node.cloudprovider.kubernetes.io/shutdown",
   "ToBeDeletedByClusterAutoscaler",
@@ -64,9 +62,15 @@ const leavingTaints: readonly string[] = [
   "aws-node-termination-handler/asg-lifecycle-termination",
 ];
 
+/** Only with the effect NoExecute: the node controller gives it to nodes that fail, and not while all of them seem to, because the control plane
+ *  was away (zone disruption mode). With NoSchedule it says nothing of the pods that are there. */
+const failingTaints: readonly string[] = ["node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"];
+
 /** Why a node's pods have to leave it, in words; `undefined` when they need not. */
 export function whyLeaving({ metadata, spec }: Node): string | undefined {
-  const taint = spec?.taints?.find((one) => leavingTaints.includes(one.key));
+  const taint = spec?.taints?.find(
+    ({ key, effect }) => leavingTaints.includes(key) || (failingTaints.includes(key) && effect === "NoExecute"),
+  );
   if (taint !== undefined) return `node ${metadata.name} has the taint ${taint.key}`;
   return spec?.unschedulable === true ? `node ${metadata.name} is unschedulable` : undefined;
 }

@@ -7,6 +7,11 @@ import type { KubernetesApi } from "../api/types.js";
 /** Entries of the Secrets that are there and their sizes in bytes, by the Secret's name. */
 export type KnownSecrets = ReadonlyMap<string, Readonly<Record<string, number>>>;
 
+export type FoundSecrets =
+  | { readonly kind: "known"; readonly secrets: KnownSecrets }
+  /** The operator may not read them. */
+  | { readonly kind: "forbidden"; readonly message: string };
+
 /** The Secrets that a spec names. They are the users' own and not watched; they are asked for now and then, more often while one is missing. */
 export class SecretLookup {
   readonly #parts: { readonly api: KubernetesApi; readonly clock: Clock };
@@ -18,8 +23,8 @@ export class SecretLookup {
     this.#parts = parts;
   }
 
-  /** `undefined`: the API server has not said. */
-  async find(namespace: string, spec: PushGatewaySpec): Promise<KnownSecrets | undefined> {
+  /** What is there, as far as it is known; throws when the API server is away and nothing is. */
+  async find(namespace: string, spec: PushGatewaySpec): Promise<FoundSecrets> {
     const names = secretNames(spec);
     const nowMs = this.#parts.clock.monotonicMs();
     const isComplete = this.#known !== undefined && names.every((name) => this.#known?.has(name));
@@ -29,24 +34,30 @@ export class SecretLookup {
       this.#known !== undefined &&
       age < (isComplete ? limits.secretLookMs : limits.secretMissingLookMs)
     ) {
-      return this.#known;
+      return { kind: "known", secrets: this.#known };
     }
-    const known = await this.#ask(namespace, names);
-    if (known === undefined) return this.#names === names.join() ? this.#known : undefined;
+    const asked = await this.#ask(namespace, names);
+    if (asked.kind === "forbidden") return asked;
+    if (asked.kind === "away") {
+      if (this.#names === names.join() && this.#known !== undefined) return { kind: "known", secrets: this.#known };
+      throw new Error(asked.message);
+    }
     this.#names = names.join();
     this.#askedAtMs = nowMs;
-    this.#known = known;
-    return known;
+    this.#known = asked.secrets;
+    return asked;
   }
 
-  async #ask(namespace: string, names: readonly string[]): Promise<KnownSecrets | undefined> {
-    const known = new Map<string, Readonly<Record<string, number>>>();
+  async #ask(namespace: string, names: readonly string[]): Promise<FoundSecrets | { readonly kind: "away"; readonly message: string }> {
+    const secrets = new Map<string, Readonly<Record<string, number>>>();
     for (const name of names) {
       const result = await this.#parts.api.get(resources.secrets, { namespace, name });
-      if (result.kind === "ok") known.set(name, sizes(result.object.data ?? {}));
-      else if (result.kind !== "notFound") return undefined;
+      if (result.kind === "ok") secrets.set(name, sizes(result.object.data ?? {}));
+      else if (result.kind === "refused") return { kind: "forbidden", message: result.message };
+      else if (result.kind !== "notFound")
+        return { kind: "away", message: `Secret ${namespace}/${name} could not be read: ${result.kind}` };
     }
-    return known;
+    return { kind: "known", secrets };
   }
 }
 
