@@ -19,6 +19,7 @@ const jwtSecret = "a-secret-that-no-log-shows-and-no-print";
 const parts = {
   "pushfleet-gateway": fileURLToPath(new URL("../../gateway/bin/pushfleet-gateway.js", import.meta.url)),
   "pushfleet-router": fileURLToPath(new URL("../../router/bin/pushfleet-router.js", import.meta.url)),
+  "pushfleet-operator": fileURLToPath(new URL("../../operator/bin/pushfleet-operator.js", import.meta.url)),
 } as const;
 type Part = keyof typeof parts;
 const partNames = Object.keys(parts) as readonly Part[];
@@ -71,10 +72,11 @@ const gatewayConfiguration = (more: object = {}) => ({
 });
 
 describe.each(partNames)("%s", (part) => {
-  const file = () =>
-    part === "pushfleet-gateway"
-      ? configurationFile("gateway.yaml", gatewayConfiguration())
-      : configurationFile("router.yaml", { registry: gatewayConfiguration().registry, store: { kind: "memory" } });
+  const file = () => {
+    if (part === "pushfleet-operator") return configurationFile("operator.yaml", { id: "op-1" });
+    if (part === "pushfleet-gateway") return configurationFile("gateway.yaml", gatewayConfiguration());
+    return configurationFile("router.yaml", { registry: gatewayConfiguration().registry, store: { kind: "memory" } });
+  };
 
   test("--help and --version say what it is and end with 0", async () => {
     expect(await run(parts[part], ["--help"])).toMatchObject({ code: 0, out: expect.stringMatching(`^usage: ${part} -c FILE`), err: "" });
@@ -92,13 +94,13 @@ describe.each(partNames)("%s", (part) => {
   });
 
   test("--print-config shows what is in force, defaults and environment included, secrets masked", async () => {
-    const prefix = part === "pushfleet-gateway" ? "PUSHFLEET_GATEWAY" : "PUSHFLEET_ROUTER";
+    const prefix = part.toUpperCase().replaceAll("-", "_");
     const printed = await run(parts[part], ["-c", file(), "--print-config"], { [`${prefix}_ADMIN_PORT`]: "9999" });
     expect(printed).toMatchObject({ code: 0, err: "" });
     expect(printed.out).not.toMatch(new RegExp(`${jwtSecret}|p4ssw0rd`));
     expect(parse(printed.out)).toMatchObject({
       admin: { host: "127.0.0.1", port: 9999 },
-      registry: { url: "redis://user:(secret)@127.0.0.1:6379" },
+      ...(part === "pushfleet-operator" ? { id: "op-1" } : { registry: { url: "redis://user:(secret)@127.0.0.1:6379" } }),
     });
   });
 
@@ -150,6 +152,26 @@ describe("a bad configuration ends with 2 and all its faults, each with its path
         'registry.kind: "redys" is not right, expected one of ["redis","memory"]',
         'router.addresses: [] is not right, expected at least one "host:port"',
         'workers: "many" is not right, expected an integer from 1 to 256 (it is set by PUSHFLEET_GATEWAY_WORKERS)',
+      ].sort(),
+    );
+  });
+
+  test("of an operator", async () => {
+    const file = configurationFile("bad-operator.yaml", {
+      kubeconfig: "/nowhere/config",
+      watchNamespaces: ["a", "a"],
+      lease: { durationSeconds: 5, renewDeadlineSeconds: 10 },
+      imagess: {},
+    });
+    const ended = await run(parts["pushfleet-operator"], ["-c", file], { PUSHFLEET_OPERATOR_NAMESPACE: "Push Fleet" });
+    expect([ended.code, ended.out]).toEqual([2, ""]);
+    expect([...faultsOf("pushfleet-operator", ended)].sort()).toEqual(
+      [
+        'imagess: "a mapping" is not right, expected "images" (there is no field "imagess")',
+        'kubeconfig: "/nowhere/config" is not right, expected a readable file (ENOENT)',
+        "lease.renewDeadlineSeconds: 10 is not right, expected less than lease.durationSeconds (5)",
+        'namespace: "Push Fleet" is not right, expected a namespace (it is set by PUSHFLEET_OPERATOR_NAMESPACE)',
+        'watchNamespaces: "a" is not right, expected each namespace once',
       ].sort(),
     );
   });

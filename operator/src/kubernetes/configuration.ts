@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import type { Fault } from "@pushfleet/protocol";
-import { Port, type Refinement, Strict } from "@pushfleet/service";
+import { fileFaults, Port, type Refinement, Strict } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 
 const Name = (description: string, defaultName?: string) =>
@@ -52,6 +52,7 @@ export type OperatorConfig = Static<typeof operatorSchema>;
 export const operatorRefinements: readonly Refinement<OperatorConfig>[] = [
   { path: "watchNamespaces", faults: namespaceFaults },
   { path: "lease", faults: leaseFaults },
+  { path: "kubeconfig", faults: ({ kubeconfig }) => fileFaults({ kubeconfig }) },
 ];
 
 function namespaceFaults({ watchNamespaces }: OperatorConfig): readonly Fault[] {

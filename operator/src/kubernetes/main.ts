@@ -1,7 +1,6 @@
 import { createRequire } from "node:module";
 import { runPart } from "@pushfleet/service";
 import { operatorRefinements, operatorSchema } from "./configuration.js";
-import { startOperator } from "./start-operator.js";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
@@ -15,7 +14,8 @@ export function main(argv: readonly string[]): Promise<number> {
       schema: operatorSchema,
       refinements: operatorRefinements,
       version,
-      start: startOperator,
+      // Loaded when it is to start: what talks to Kubernetes is most of its start and memory, and --help and --check need none of it.
+      start: async (config, logger) => (await import("./start-operator.js")).startOperator(config, logger),
     },
     argv,
   );

@@ -1,8 +1,10 @@
 import { type Clock, type Logger, type Readiness, type RunningPart, startAdminServer, systemClock } from "@pushfleet/service";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { createKubernetesApi } from "./api/api.js";
+import { pause } from "./api/back-off.js";
 import { EventRecorder } from "./api/events.js";
 import { LeaderElection, type LeaderTiming } from "./api/leader-election.js";
+import { resources } from "./api/resources.js";
 import type { KubernetesApi, ObjectKey } from "./api/types.js";
 import { ClusterCaches } from "./cluster-caches.js";
 import type { OperatorConfig } from "./configuration.js";
@@ -41,7 +43,7 @@ class Operator {
   readonly #election: LeaderElection;
   #controller: FleetController | undefined;
   #isSynced = false;
-  #isStopping = false;
+  readonly #stopping = new AbortController();
   #fail: (cause: Error) => void = () => undefined;
   #stopAdmin: () => Promise<void> = async () => undefined;
 
@@ -71,7 +73,7 @@ class Operator {
       onStarted: (epoch, leading) => void this.#lead(epoch, leading).catch((cause: unknown) => this.#fail(cause as Error)),
       onStopped: async (reason) => {
         await this.#controller?.stop();
-        if (!this.#isStopping) this.#fail(new Error(`does not lead any more: ${reason}`));
+        void this.#endAfter(reason);
       },
     });
   }
@@ -91,7 +93,7 @@ class Operator {
   }
 
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#stopping.abort();
     await this.#controller?.stop();
     if (this.#controller !== undefined) await this.#releaseWhenUninstalled();
     await this.#election.stop();
@@ -109,7 +111,7 @@ class Operator {
   async #lead(first: number, leading: AbortSignal): Promise<void> {
     await this.#caches.synced();
     const epoch = await this.#epochAbove(highestEpoch(this.#caches.pods.list()), first);
-    if (this.#isStopping || leading.aborted) return;
+    if (this.#stopping.signal.aborted || leading.aborted) return;
     this.#logger.info({ epoch }, "leads");
     const { watchNamespaces, images, namespace } = this.#config;
     this.#controller = new FleetController({
@@ -126,6 +128,21 @@ class Operator {
       isWatched: (fleetNamespace) => watchNamespaces.length === 0 || watchNamespaces.includes(fleetNamespace),
     });
     this.#controller.start();
+  }
+
+  /** Its Lease is given back as soon as the API server answers again, and not before its last writes are over: the next start would have to wait
+   *  for the Lease's end otherwise, and a process that ends at once would be started over and over meanwhile. */
+  async #endAfter(reason: string): Promise<void> {
+    const { namespace, lease } = this.#config;
+    const { leaseMs, renewDeadlineMs, retryMs } = timingOf(this.#config);
+    const { signal } = this.#stopping;
+    await pause(this.#clock, leaseMs - renewDeadlineMs, signal);
+    while (!signal.aborted && (await this.#api.get(resources.leases, { namespace, name: lease.name })).kind === "unavailable") {
+      await pause(this.#clock, retryMs, signal);
+    }
+    if (signal.aborted) return;
+    await this.#election.stop();
+    this.#fail(new Error(`does not lead any more: ${reason}`));
   }
 
   /** Somebody may have deleted the Lease, and with it the count: no leader may have an epoch that one before it had. */
