@@ -98,7 +98,8 @@ async function start(config: RouterConfig, parts: RouterParts, stops: (() => Pro
   const shared = { ...metrics, registry, store, stamp, clock, logger, random };
   const deliverer = new Deliverer({ ...shared, tls: certificate });
   stops.push(() => deliverer.stop());
-  const pipeline = new Pipeline({ ...shared, deliverer, dedupe: new Dedupe(limits.dedupeEntriesMax) });
+  const dedupe = new Dedupe(limits.dedupeEntriesMax);
+  const pipeline = new Pipeline({ ...shared, deliverer, dedupe });
   stops.push(() => pipeline.stop());
   const publisher = new Publisher({ ...shared, pipeline });
   const kafka = config.kafka && new KafkaSource({ ...config.kafka, ...shared, pipeline });
@@ -110,6 +111,7 @@ async function start(config: RouterConfig, parts: RouterParts, stops: (() => Pro
     stamp,
     emitEvents: kafka === undefined ? recent.emitEvents : emitTo(kafka),
     fanOut: async (read) => readMarks.send(read),
+    onRead: ({ user, notificationIds }) => dedupe.markRead(user, notificationIds),
     logger,
   });
   let isStopping = false;

@@ -71,7 +71,11 @@ export class RouterWorld {
   }
 
   publish(user: string, id: string, more: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
-    return post(this.router.addresses.http, JSON.stringify({ user_id: user, notification_id: id, data: 1, ...more }));
+    return this.publishText(JSON.stringify({ user_id: user, notification_id: id, data: 1, ...more }));
+  }
+
+  publishText(body: string): Promise<Answer> {
+    return post(this.router.addresses.http, body);
   }
 
   publishList(notifications: readonly object[]): Promise<Answer> {

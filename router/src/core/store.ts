@@ -15,10 +15,11 @@ export interface StoreRecord {
   readonly expiresAtMs: number | undefined;
 }
 
-/** `stored`: every later read sees it. `failed`: this record will never be stored, asking again will not help (dead-letter topic).
+/** `stored`: every later read sees it; `read`: it was marked read already, on a device that had it before or of an append before this one.
+ *  `failed`: this record will never be stored, asking again will not help (dead-letter topic).
  *  `unavailable`: it may or may not have been stored; append again under a new cursor. */
 export type Appended =
-  | { readonly kind: "stored" }
+  | { readonly kind: "stored"; readonly read: boolean }
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "unavailable"; readonly cause: Error };
 

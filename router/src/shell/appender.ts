@@ -35,9 +35,9 @@ export class Appender {
     const known = dedupe.get(delivery.user, delivery.content.notificationId);
     if (known !== undefined) {
       delivery.duplicate ||= delivery.firstAppend === undefined;
-      delivery.firstAppend ??= known;
-      if (clock.nowMs() - cursorMs(known) < limits.appendFreshMs) {
-        delivery.appended(delivery.content, known, expiryOf(delivery, delivery.firstAppend));
+      delivery.firstAppend ??= known.cursor;
+      if (clock.nowMs() - cursorMs(known.cursor) < limits.appendFreshMs) {
+        delivery.appended(delivery.content, known.cursor, expiryOf(delivery, delivery.firstAppend), known.read);
         return stored(delivery);
       }
     }
@@ -76,8 +76,8 @@ export class Appender {
     const { dedupe, stored, failed, unavailable } = this.#options;
     if (outcome === undefined || outcome.kind === "unavailable") return unavailable(delivery);
     if (outcome.kind === "failed") return failed(delivery, outcome.reason);
-    dedupe.set(delivery.user, record.notificationId, record.cursor);
-    delivery.appended(delivery.content, record.cursor, record.expiresAtMs);
+    dedupe.set(delivery.user, record.notificationId, { cursor: record.cursor, read: outcome.read });
+    delivery.appended(delivery.content, record.cursor, record.expiresAtMs, outcome.read);
     stored(delivery);
   }
 

@@ -142,7 +142,7 @@ class HeapStore implements MemoryStore {
       return { kind: "failed", reason: `data: ${data.length} bytes, more than ${limits.dataBytesMax}` };
     const stream = this.#stream(record.user);
     const before = stream.notifications.find(record.notificationId);
-    if (before !== undefined && before.cursor >= record.cursor) return { kind: "stored" };
+    if (before !== undefined && before.cursor >= record.cursor) return { kind: "stored", read: before.read };
     if (before !== undefined) this.#remove(before);
     const held: HeldNotification = {
       kind: "notification",
@@ -161,7 +161,7 @@ class HeapStore implements MemoryStore {
     stream.notifications.add(held);
     this.#hold(held);
     this.#keepBounds(stream);
-    return { kind: "stored" };
+    return { kind: "stored", read: held.read };
   }
 
   #markOne(stream: UserStream, notificationId: NotificationId, cursor: Cursor): void {

@@ -41,6 +41,8 @@ export interface RouterLinkOptions {
   readonly emitEvents: EmitEvents;
   /** `taken` when what delivers has it, or it has its outcomes; well within `limits.routerCallMs`. */
   readonly fanOut: (read: ReadFanOut) => Promise<Taken>;
+  /** What a user has read; it is stored. */
+  readonly onRead?: ((read: Acknowledgement) => void) | undefined;
   /** Delivery receipts (`state: "received"`): for metrics, nothing is stored. */
   readonly onReceived?: ((receipt: Acknowledgement) => void) | undefined;
   readonly logger: Logger;
@@ -76,7 +78,7 @@ async function acknowledge(request: v1.IAcknowledgeRequest, options: RouterLinkO
 
 const parseAck = (ack: v1.IAck) => parseAcknowledgement(ack, ack.state === v1.AckState.ACK_RECEIVED ? "received" : "read");
 
-async function takeAck(ack: Acknowledgement, { store, stamp, fanOut, onReceived }: RouterLinkOptions): Promise<Taken> {
+async function takeAck(ack: Acknowledgement, { store, stamp, fanOut, onRead, onReceived }: RouterLinkOptions): Promise<Taken> {
   switch (ack.state) {
     case "received":
       onReceived?.(ack);
@@ -85,6 +87,7 @@ async function takeAck(ack: Acknowledgement, { store, stamp, fanOut, onReceived 
       const cursor = stamp();
       const marked = await store.markRead({ user: ack.user, notificationIds: ack.notificationIds, cursor });
       if (marked.kind === "unavailable") return marked;
+      onRead?.(ack);
       return fanOut({ user: ack.user, exceptDevice: ack.device, frame: Buffer.from(markReadFrame(ack.notificationIds, cursor)), cursor });
     }
     default:

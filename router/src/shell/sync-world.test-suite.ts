@@ -171,7 +171,7 @@ export class SyncWorld {
     const cursor = this.#routers[router]?.stamp() ?? never();
     const record: StoreRecord = { user: this.user, notificationId, cursor, data, createdAtMs: undefined, expiresAtMs: undefined };
     this.#later(appendMs, async () => {
-      expect(await this.#store.append([record])).toEqual([{ kind: "stored" }]);
+      expect((await this.#store.append([record])).map((appended) => appended.kind)).toEqual(["stored"]);
       this.appended.set(notificationId, data);
       if (this.client.began) this.owed.set(notificationId, data);
       this.#later(lookUpMs, async () => {

@@ -85,14 +85,14 @@ export class UserDelivery {
     }
   }
 
-  /** It is stored under `cursor`. */
-  appended(content: Content, cursor: Cursor, expiresAtMs: number | undefined): void {
+  /** It is stored under `cursor`. `read`: it had been read by then, and the frame says so. */
+  appended(content: Content, cursor: Cursor, expiresAtMs: number | undefined, read: boolean): void {
     const { data, createdAtMs } = content.notification;
     this.state.appended(cursor);
     this.cursor = cursor;
     this.firstAppend ??= cursor;
     this.expiresAtMs = expiresAtMs ?? 0;
-    this.frame = notificationFrame({ notificationId: content.notificationId, cursor, data, createdAtMs });
+    this.frame = notificationFrame({ notificationId: content.notificationId, cursor, data, createdAtMs, read });
   }
 
   /** `concluded` is called when each of `count` targets was answered or is broken. */
