@@ -39,7 +39,7 @@ test("the share of heartbeats that failed is that of two counters", async () => 
   expect(share).toBeLessThan(1);
 });
 
-test("how long a delivery took is a histogram, which tells what was faster than 50 ms, 100 ms and 500 ms", async () => {
+test("how long a delivery took is a histogram, which tells what was faster than 50 ms, 100 ms, 500 ms and 2 s", async () => {
   await example.connect();
   const connection = (await example.entryOf("usr_42", "phone"))?.entry.connection ?? "";
   const targets = [{ connection, user: "usr_42", device: "phone" }];
@@ -53,7 +53,7 @@ test("how long a delivery took is a histogram, which tells what was faster than 
   expect(within("0.05")).toBeLessThanOrEqual(1);
   expect(within("0.1")).toBeLessThanOrEqual(2);
   expect(within("0.5")).toBeLessThanOrEqual(3);
-  expect(within("+Inf") - within("2.5")).toBe(1);
+  expect(within("+Inf") - within("2")).toBe(1); // the alert of the document
 });
 
 test("the share of memory and of file descriptors in use can be worked out, for the whole server", async () => {

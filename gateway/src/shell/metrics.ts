@@ -33,7 +33,7 @@ const cutReasons: readonly (readonly [RegExp, string])[] = [
   [/.+/, "other"],
 ];
 
-const deliveryBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const deliveryBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60];
 const reconnectBounds = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300];
 
 export interface MetricsSources {
