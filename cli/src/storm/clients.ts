@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { type Client, connect, type WebSocketConstructor } from "@pushfleet/client";
 import { WebSocket } from "ws";
 import { signToken } from "../commands/token.js";
@@ -15,7 +16,8 @@ export interface StormClients {
   close(): void;
 }
 
-/** Opens `count` real client connections, one user each, and counts into `tally` what they get. */
+/** Opens `count` real client connections, one user each, and counts into `tally` what they get. Users and devices are of this run alone: one
+ *  that runs at the same time, or ran a moment ago, would replace these connections, and these would get what was published to its own. */
 export async function openClients(options: {
   readonly url: string;
   readonly count: number;
@@ -27,6 +29,7 @@ export async function openClients(options: {
   const clients: Client[] = [];
   let live = 0;
   let opened = 0;
+  const run = randomUUID().slice(0, 8);
   const open = async (user: string): Promise<void> => {
     const token = await signToken({ user, ttlSeconds: 3600, secret: options.secret });
     await new Promise<void>((resolve) => {
@@ -34,7 +37,7 @@ export async function openClients(options: {
       const client = connect({
         url: options.url,
         token,
-        device: "storm",
+        device: `storm_${run}`,
         WebSocket: WebSocket as unknown as WebSocketConstructor,
         onNotification: (notification) => tally.receive(user, notification.notificationId),
         onFrame: (text) => {
@@ -54,7 +57,7 @@ export async function openClients(options: {
       clients.push(client);
     });
   };
-  const users = Array.from({ length: options.count }, (_, index) => `storm_${index}`);
+  const users = Array.from({ length: options.count }, (_, index) => `storm_${run}_${index}`);
   for (let from = 0; from < users.length && !options.signal.aborted; from += openingMax) {
     await Promise.race([Promise.all(users.slice(from, from + openingMax).map(open)), aborted(options.signal)]);
   }
