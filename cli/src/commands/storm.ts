@@ -33,14 +33,15 @@ export async function storm(options: StormOptions, io: Io): Promise<ExitCode> {
     return 2;
   }
   const say = (text: string): void => io.error(text);
-  const fleet = await startFleetProcess({ manifest: options.file, secret: options.jwtSecret, print: say });
+  let fleet: FleetProcess | undefined;
   try {
+    fleet = await startFleetProcess({ manifest: options.file, secret: options.jwtSecret, print: say });
     return await run({ fleet, count, budget: manifest.manifest.spec.drain.reconnectsPerSecond, options, io, say });
   } catch (cause) {
     io.error(`pushfleet storm: ${(cause as Error).message}\n`);
     return 1;
   } finally {
-    await fleet.stop();
+    await fleet?.stop();
   }
 }
 

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { FleetStatus } from "@pushfleet/operator";
 import { localPorts } from "../commands/local.js";
@@ -10,27 +11,31 @@ export interface FleetProcess {
   stop(): Promise<void>;
 }
 
-const binary = fileURLToPath(new URL("../../bin/pushfleet.js", import.meta.url));
+const pushfleet = fileURLToPath(new URL("../../bin/pushfleet.js", import.meta.url));
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 5_000;
-const console = `http://127.0.0.1:${localPorts.console}`;
 
 /** `pushfleet local` in a process of its own: clients and servers must not share an event loop. Rejects when it does not come up. */
 export async function startFleetProcess(options: {
   readonly manifest: string;
   readonly secret: string;
   readonly print: (text: string) => void;
+  /** For tests: a script in place of the command, and its console's port. */
+  readonly program?: string;
+  readonly consolePort?: number;
 }): Promise<FleetProcess> {
-  const child = spawn(process.execPath, [binary, "local", "-f", options.manifest, "--jwt-secret", options.secret], {
+  const { program = pushfleet, consolePort = localPorts.console } = options;
+  const console = `http://127.0.0.1:${consolePort}`;
+  const child = spawn(process.execPath, [program, "local", "-f", options.manifest, "--jwt-secret", options.secret], {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true, // a Ctrl-C at the terminal reaches this process only: it stops the fleet when the clients are gone
   });
   const exited = new Promise<number>((resolve) => child.once("exit", (code) => resolve(code ?? 1)));
-  const printLines = (chunk: Buffer): void => {
-    for (const line of String(chunk).split("\n"))
-      if (line.startsWith("gateways:") || line.startsWith("pushfleet local:")) options.print(`  ${line}\n`);
-  };
-  child.stdout.on("data", printLines);
+  let isUp = false;
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    isUp ||= / is up$/.test(line);
+    if (line.startsWith("gateways:")) options.print(`  ${line}\n`);
+  });
   child.stderr.on("data", (chunk: Buffer) => options.print(String(chunk)));
   const fleet: FleetProcess = {
     status: async () => ((await (await fetch(`${console}/api/fleet`)).json()) as { status: FleetStatus }).status,
@@ -45,17 +50,27 @@ export async function startFleetProcess(options: {
       clearTimeout(timer);
     },
   };
-  const up = waitUntilUp(fleet);
-  const code = await Promise.race([up, exited]);
-  if (typeof code === "number") throw new Error(`pushfleet local ended with ${code}`);
+  let code: number | undefined;
+  void exited.then((ended) => {
+    code = ended;
+  });
+  try {
+    await waitUntilUp(fleet, { isUp: () => isUp, endedWith: () => code });
+  } catch (cause) {
+    await fleet.stop();
+    throw cause;
+  }
   return fleet;
 }
 
-async function waitUntilUp(fleet: FleetProcess): Promise<void> {
+/** `isUp`: this process said so. A console that answers may be that of another fleet, for which this one finds no ports. */
+async function waitUntilUp(fleet: FleetProcess, child: { isUp(): boolean; endedWith(): number | undefined }): Promise<void> {
   const giveUpMs = performance.now() + startTimeoutMs;
   for (;;) {
+    const code = child.endedWith();
+    if (code !== undefined) throw new Error(`pushfleet local ended with ${code}`);
     try {
-      if ((await fleet.status()).podsByState.Serving > 0) return;
+      if (child.isUp() && (await fleet.status()).podsByState.Serving > 0) return;
     } catch {
       // not listening yet: asked again until the deadline
     }
