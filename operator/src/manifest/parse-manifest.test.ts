@@ -105,7 +105,11 @@ describe("refused with its path, what stood there and what would be right", () =
     [
       "a rule of an element, with the value it breaks",
       `${head}spec: { pools: [{ name: a, softConnections: 900, hardConnections: 800 }] }`,
-      [expect.stringMatching(/^spec\.pools\[0\]\.softConnections: 900, to keep the rule: softConnections .* must be at most hardConnections/)] as never,
+      [
+        expect.stringMatching(
+          /^spec\.pools\[0\]\.softConnections: 900, to keep the rule: softConnections .* must be at most hardConnections/,
+        ),
+      ] as never,
     ],
     [
       "a rule beside a value out of bounds",

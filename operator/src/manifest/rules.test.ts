@@ -55,7 +55,9 @@ describe("rules are evaluated", () => {
 
   test("and one whose evaluation fails refuses the value, as on the API server", () => {
     const schema = withRule("self.a > 1", { a: integer });
-    expect(faults(schema, {})).toEqual(["spec: a mapping, to keep the rule: must keep self.a > 1 (which cannot be evaluated here: field not found: a)"]);
+    expect(faults(schema, {})).toEqual([
+      "spec: a mapping, to keep the rule: must keep self.a > 1 (which cannot be evaluated here: field not found: a)",
+    ]);
   });
 });
 
