@@ -1,6 +1,7 @@
-import { fork, spawnSync } from "node:child_process";
+import { fork, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 /** The measured process runs alone on this core, everything that loads it on the other. */
@@ -71,6 +72,54 @@ function start(script, core, nodeFlags) {
       isStopping = true;
       if (running.has(child)) child.send({ id: 0, name: "stop" });
       const killer = setTimeout(() => child.kill("SIGKILL"), 3_000);
+      await ended;
+      clearTimeout(killer);
+    },
+  };
+}
+
+/** Starts a program of the tree that is not made for benchmarks on the server's core; its output is read line by line and not shown.
+ * @param {string} script @param {readonly string[]} nodeFlags @param {readonly string[]} args */
+export function startProgram(script, nodeFlags, args) {
+  const node = [process.execPath, ...nodeFlags, fileURLToPath(new URL(script, import.meta.url)), ...args];
+  const [command = "", ...rest] = isPinned ? ["taskset", "-c", String(serverCore), ...node] : node;
+  const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${script} did not start`);
+  running.add(child);
+  /** @type {string[]} its last lines, for errors */
+  const lines = [];
+  /** @type {Set<(line: string) => void>} */
+  const listeners = new Set();
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on("line", (line) => {
+      lines.push(line);
+      if (lines.length > 20) lines.shift();
+      for (const listen of listeners) listen(line);
+    });
+  }
+  const ended = new Promise((resolve) => child.on("exit", resolve)).then(() => running.delete(child));
+  return {
+    pid,
+    /** Resolves with the first line that matches.
+     * @param {(line: string) => boolean} matches @param {number} deadlineMs @returns {Promise<string>} */
+    line: (matches, deadlineMs) =>
+      new Promise((resolve, reject) => {
+        const known = lines.find(matches);
+        if (known !== undefined) return resolve(known);
+        const fail = (/** @type {string} */ why) => reject(new Error(`${script}: ${why}; its last lines:\n${lines.join("\n")}`));
+        const timer = setTimeout(() => fail(`not in ${deadlineMs} ms`), deadlineMs);
+        ended.then(() => fail("it ended"));
+        listeners.add((line) => {
+          if (!matches(line)) return;
+          clearTimeout(timer);
+          resolve(line);
+        });
+      }),
+    /** SIGTERM, and SIGKILL when it does not end. */
+    async stop() {
+      child.kill("SIGTERM");
+      const killer = setTimeout(() => child.kill("SIGKILL"), 10_000);
       await ended;
       clearTimeout(killer);
     },

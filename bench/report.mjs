@@ -20,3 +20,24 @@ export function printResult({ title, rows, ratio, target }) {
   process.stdout.write(`  target ${target.label}: ${target.isMet ? "met" : "missed"}\n`);
   process.stdout.write(`ratio ${ratio.label} = ${figure(ratio.value, 2)}  (pairs: ${spread})\n`);
 }
+
+/** What a benchmark without a pair found: figures, some with a target, and a table.
+ * @typedef {object} Figures
+ * @property {string} title
+ * @property {readonly { label: string, value: number, digits: number, target?: { label: string, isMet: boolean } }[]} figures
+ * @property {{ title: string, columns: readonly string[], lines: readonly (readonly number[])[] }} table
+ */
+
+/** @param {Figures} result */
+export function printFigures({ title, figures, table }) {
+  process.stdout.write(`\n${title}\n`);
+  for (const { label, value, digits, target } of figures) {
+    const told = target === undefined ? "" : `  target ${target.label}: ${target.isMet ? "met" : "missed"}`;
+    process.stdout.write(`  ${label.padEnd(46)}${figure(value, digits).padStart(10)}${told}\n`);
+  }
+  process.stdout.write(`${table.title}\n  ${table.columns.map((column) => column.padStart(12)).join("")}\n`);
+  for (const line of table.lines) {
+    const cells = line.map((value) => figure(value, Number.isInteger(value) ? 0 : 1).padStart(12));
+    process.stdout.write(`  ${cells.join("")}\n`);
+  }
+}

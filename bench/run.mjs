@@ -2,11 +2,12 @@ import { parseArgs } from "node:util";
 import { measureDeliveries } from "./deliveries.mjs";
 import { measureHandshakes } from "./handshakes.mjs";
 import { machineFacts } from "./machine.mjs";
-import { printResult } from "./report.mjs";
+import { measureOperator } from "./operator.mjs";
+import { printFigures, printResult } from "./report.mjs";
 import { measureRss } from "./rss.mjs";
 
-const benchmarks = { rss: measureRss, handshakes: measureHandshakes, deliveries: measureDeliveries };
-const usage = `node bench/run.mjs [--only ${Object.keys(benchmarks).join("|")}] [--quick] [--server-flags="--cpu-prof …"]
+const benchmarks = { rss: measureRss, handshakes: measureHandshakes, deliveries: measureDeliveries, operator: measureOperator };
+const usage = `node bench/run.mjs [${Object.keys(benchmarks).join("|")}] [--quick] [--server-flags="--cpu-prof …"]
 `;
 
 /** @returns {Promise<number>} 0 measured, whatever the figures; 1 a measurement failed; 2 wrong arguments */
@@ -21,7 +22,9 @@ async function run() {
   for (const [name, measure] of Object.entries(benchmarks)) {
     if (options.only !== undefined && options.only !== name) continue;
     try {
-      printResult(await measure(options));
+      const found = await measure(options);
+      if ("figures" in found) printFigures(found);
+      else printResult(found);
     } catch (error) {
       failed++;
       process.stderr.write(`\nbench ${name} failed: ${error instanceof Error ? error.message : error}\n`);
@@ -32,11 +35,13 @@ async function run() {
 
 function parseOptions() {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
       options: { only: { type: "string" }, quick: { type: "boolean", default: false }, "server-flags": { type: "string", default: "" } },
     });
-    if (values.only !== undefined && !Object.hasOwn(benchmarks, values.only)) return undefined;
-    return { only: values.only, quick: values.quick, serverFlags: values["server-flags"].split(" ").filter((flag) => flag !== "") };
+    const only = values.only ?? positionals[0];
+    if (positionals.length > 1 || (only !== undefined && !Object.hasOwn(benchmarks, only))) return undefined;
+    return { only, quick: values.quick, serverFlags: values["server-flags"].split(" ").filter((flag) => flag !== "") };
   } catch {
     return undefined;
   }

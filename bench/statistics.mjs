@@ -23,3 +23,10 @@ export async function measurePairs(count, measureOurs, measureWs) {
   }
   return pairs;
 }
+
+/** The smallest value that at least this share of all does not exceed; NaN of none.
+ * @param {readonly number[]} values @param {number} share */
+export function quantile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}
