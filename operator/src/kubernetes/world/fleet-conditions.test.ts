@@ -4,7 +4,8 @@ import { type ConditionFacts, fleetConditions } from "./fleet-conditions.js";
 
 const spec = fleetSpec({ name: "demo", pools: [{ name: "default", revision: "1a2b3c4d" }] });
 const planned = plan({ spec, deleting: false, epoch: 1, pods: [], status: undefined }, 1_000).status.conditions;
-const fine: ConditionFacts = { problems: [], warnings: [], refusals: [], podFaults: [], dryRun: false };
+const tuning = { type: "TuningVerified", status: "Unknown", reason: "NotMeasured", message: "" } as const;
+const fine: ConditionFacts = { problems: [], warnings: [], refusals: [], podFaults: [], dryRun: false, tuning };
 const conditionOf = (facts: Partial<ConditionFacts>, type: string) =>
   fleetConditions(planned, { ...fine, ...facts }).find((one) => one.type === type);
 const missing = { reason: "SecretMissing", message: "create the Secret jwt" };

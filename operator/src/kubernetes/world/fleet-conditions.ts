@@ -29,11 +29,13 @@ export interface ConditionFacts {
   /** Why pods do not run, in words. */
   readonly podFaults: readonly string[];
   readonly dryRun: boolean;
+  /** See binding-limits.ts. */
+  readonly tuning: StatusCondition;
 }
 
 /** The planner's conditions with what only the cluster knows laid over them. */
 export function fleetConditions(planned: readonly Condition[], facts: ConditionFacts): readonly StatusCondition[] {
-  return [...planned.map((one) => overlay(one, facts)), specAccepted(facts), tuningVerified].map(cut);
+  return [...planned.map((one) => overlay(one, facts)), specAccepted(facts), facts.tuning].map(cut);
 }
 
 function overlay({ type, status, reason, message }: Condition, facts: ConditionFacts): StatusCondition {
@@ -78,14 +80,6 @@ function specAccepted({ problems, warnings }: ConditionFacts): StatusCondition {
   if (warnings.length === 0) return { type: "SpecAccepted", status: "True", reason: "Accepted", message: "the spec is followed" };
   return { type: "SpecAccepted", status: "True", reason: "AcceptedWithWarnings", message: told(warnings) };
 }
-
-/** Nobody measures the nodes yet: it says so rather than nothing. */
-const tuningVerified: StatusCondition = {
-  type: "TuningVerified",
-  status: "Unknown",
-  reason: "NotMeasured",
-  message: "no node agent reports the kernel settings and open-file limits of the gateways' nodes",
-};
 
 function cut(condition: StatusCondition): StatusCondition {
   return { ...condition, message: cutText(condition.message, limits.conditionMessageCharactersMax) };

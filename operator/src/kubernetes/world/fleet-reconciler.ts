@@ -12,8 +12,10 @@ import {
 } from "../../core/index.js";
 import type { EventRecorder } from "../api/events.js";
 import type { KubernetesApi, ObjectKey } from "../api/types.js";
+import { poolLabel } from "../objects/pod-template.js";
 import { ports } from "../objects/ports.js";
 import { type Applied, applyActions } from "./apply-actions.js";
+import { type GatewayLimit, memoryWarnings, tuningVerified } from "./binding-limits.js";
 import { type FleetCaches, nodeOf, type PushGatewayObject } from "./fleet-caches.js";
 import { fleetConditions, isTelling } from "./fleet-conditions.js";
 import { addFinalizer, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
@@ -186,9 +188,11 @@ export class FleetReconciler {
   async #tell(object: PushGatewayObject, status: FleetStatus, turn: Turn): Promise<boolean> {
     const { prepared, applied } = turn;
     const pods = this.#pods(object);
+    const gateways = pods.flatMap((pod) => this.#limitOf(pod));
     const conditions = fleetConditions(status.conditions, {
       problems: turn.deleting ? [] : prepared.problems,
-      warnings: prepared.warnings,
+      warnings: [...prepared.warnings, ...memoryWarnings(gateways, object.spec.pools)],
+      tuning: tuningVerified(gateways, object.spec.pools),
       refusals: [...prepared.refusals, ...this.#refused.told, ...applied.refusals.flatMap(describeRefusal)],
       podFaults: pods.flatMap((pod) => podFault(pod) ?? []),
       dryRun: object.spec.dryRun,
@@ -203,6 +207,14 @@ export class FleetReconciler {
     };
     const wanted = objectStatus(status, facts, object.status);
     return await this.#status.write(object, wanted, turn.isTellingNew);
+  }
+
+  #limitOf({ metadata }: Pod): readonly GatewayLimit[] {
+    const status = this.#streams.get(metadata.uid ?? "")?.status();
+    if (status === undefined) return [];
+    const { effectiveMaxConnections, bindingLimit } = status;
+    const pool = metadata.labels?.[poolLabel] ?? "";
+    return [{ pod: metadata.name, pool, effectiveMaxConnections: effectiveMaxConnections ?? 0, bindingLimit: bindingLimit ?? "" }];
   }
 }
 
