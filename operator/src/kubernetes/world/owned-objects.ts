@@ -53,7 +53,8 @@ export class OwnedObjects {
       applied.resourceVersion = live.metadata.resourceVersion ?? "";
       return { kind: "ensured" };
     }
-    const result = await this.#parts.api.apply(kind.resource, object);
+    let result = live !== undefined && isKnown ? await this.#putBack(kind, object) : await this.#parts.api.apply(kind.resource, object);
+    if (result.kind === "ok" && hasMore(object, result.object)) result = await this.#putBack(kind, object);
     if (result.kind !== "ok") return outcomeOf(result);
     kind.cache.overlay(result.object);
     this.#remember(id, wanted, object, result.object);
@@ -74,6 +75,16 @@ export class OwnedObjects {
     return result.kind === "notFound" || result.kind === "conflict" ? { kind: "ensured" } : outcomeOf(result);
   }
 
+  /** Server-side apply leaves what another manager has put into a list of ours: a port that was renumbered would stand there twice. So the fields are
+   *  written as they should be first, lists whole, and then applied, to be ours again. */
+  async #putBack({ resource }: OwnedKind, object: KubernetesObject): Promise<ApiResult<KubernetesObject>> {
+    const { name: _name, namespace: _namespace, ...metadata } = object.metadata;
+    const written = await this.#parts.api.patch(resource, keyOf(object), { ...object, metadata });
+    // Not there any more, or refused: applying makes it, or says why not.
+    if (written.kind === "unavailable") return written;
+    return await this.#parts.api.apply(resource, object);
+  }
+
   #remember(id: string, wanted: string, object: KubernetesObject, written: KubernetesObject): void {
     const { uid = "", resourceVersion = "" } = written.metadata;
     this.#applied.set(id, { wanted, uid, resourceVersion, written: JSON.stringify(atPathsOf(object, written)) });
@@ -90,6 +101,16 @@ function hasDrifted(object: KubernetesObject, live: KubernetesObject, applied: A
   const { uid, resourceVersion } = live.metadata;
   if (uid === applied.uid && resourceVersion === applied.resourceVersion) return false;
   return JSON.stringify(atPathsOf(object, live)) !== applied.written;
+}
+
+/** Somebody else's items stand in a list of ours. */
+function hasMore(wanted: unknown, live: unknown): boolean {
+  if (Array.isArray(wanted)) {
+    return Array.isArray(live) && (live.length > wanted.length || wanted.some((item, index) => hasMore(item, live[index])));
+  }
+  if (typeof wanted !== "object" || wanted === null || typeof live !== "object" || live === null) return false;
+  const there = live as Readonly<Record<string, unknown>>;
+  return Object.entries(wanted).some(([name, field]) => hasMore(field, there[name]));
 }
 
 /** ConfigMaps and Secrets marked so, and stored templates, which the API keeps from changing. */
