@@ -80,11 +80,39 @@ describe("token", () => {
 });
 
 describe("validate", () => {
-  test("finds the examples right", async () => {
-    for (const name of ["pushgateway", "storm"]) {
-      const file = new URL(`../../examples/${name}.yaml`, import.meta.url).pathname;
-      expect(await cli("validate", "-f", file)).toMatchObject({ code: 0, out: `${file}: right\n` });
-    }
+  test.each([
+    ["pushgateway", "right\n"],
+    ["storm", "right\n"],
+    ["kubernetes", "right: 1 PushGateway checked, 2 objects of other kinds passed over\n"],
+  ])("finds the example %s right", async (name, verdict) => {
+    const file = new URL(`../../examples/${name}.yaml`, import.meta.url).pathname;
+    expect(await cli("validate", "-f", file)).toMatchObject({ code: 0, out: `${file}: ${verdict}`, error: "" });
+  });
+
+  const other = "apiVersion: v1\nkind: Namespace\nmetadata: { name: demo }\n";
+  const named = (name: string, spec: string) => `${head.replace("demo", name)}spec: ${spec}\n`;
+
+  test("checks every PushGateway of a file, says in which document a fault is, and passes over other kinds and empty documents", async () => {
+    const file = manifestFile(
+      ["", other, named("a", "{}"), "# nothing\n", named("b", "{ drian: {} }"), named("c", "{ dryRun: maybe }")].join("---\n"),
+    );
+    const { code, out, error } = await cli("validate", "-f", file);
+    expect([code, out]).toEqual([2, ""]);
+    expect(error).toMatch(/: document 4: spec\.drian: .*"drain".*\n.*: document 5: spec\.dryRun: "maybe" .*\n$/);
+    expect(error.trim().split("\n"), error).toHaveLength(2);
+    const asJson = JSON.parse((await cli("validate", "-o", "json", "-f", file)).out);
+    expect(asJson).toMatchObject({ valid: false, checked: 3, passedOver: 1 });
+    expect(asJson.faults).toMatchObject([
+      { document: 4, path: "spec.drian" },
+      { document: 5, path: "spec.dryRun", value: "maybe" },
+    ]);
+  });
+
+  test("counts what it checked, also as JSON", async () => {
+    const file = manifestFile([named("a", "{}"), named("b", "{}"), other].join("---\n"));
+    expect((await cli("validate", "-f", file)).out).toBe(`${file}: right: 2 PushGateways checked, 1 object of another kind passed over\n`);
+    const { code, out } = await cli("validate", "-o", "json", "-f", file);
+    expect([code, JSON.parse(out)]).toEqual([0, { valid: true, faults: [], checked: 2, passedOver: 1 }]);
   });
 
   test.each<readonly [string, string, RegExp]>([
@@ -102,7 +130,10 @@ describe("validate", () => {
     ["another kind", "apiVersion: v1\nkind: Pod\nmetadata: { name: a }\n", /apiVersion: "v1".*\n.*kind: "Pod"/],
     ["no name", "apiVersion: pushfleet.dev/v1alpha1\nkind: PushGateway\n", /metadata\.name: missing/],
     ["an empty file", "", /the file is empty/],
-    ["two documents", `${head}---\n${head}`, /2 documents/],
+    ["two documents without a PushGateway", `${"a: 1\nkind: A\n"}---\nkind: B\n`, /"2 documents" .*a PushGateway among them/],
+    ["a misspelt kind among others", `kind: A\n---\n${head.replace("Gateway", "Gatway")}spec: {}\n`, /document 2: kind: "PushGatway"/],
+    ["a document that is no object", `${head}spec: {}\n---\nrest\n`, /document 2: .*"rest" .*a mapping/],
+    ["YAML that breaks off in one of two documents", `${head}spec: {}\n---\na: [`, /expected YAML/],
     ["what is not YAML", "a: [", /expected YAML/],
   ])("%s is told with its path and ends with 2", async (_, text, expected) => {
     const { code, out, error } = await cli("validate", "-f", manifestFile(text));

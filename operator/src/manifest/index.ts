@@ -1,3 +1,11 @@
-export { checkManifest, type Manifest, type ParsedManifest, parseManifest } from "./parse-manifest.js";
+export {
+  checkManifest,
+  type Manifest,
+  type ParsedDocument,
+  type ParsedManifest,
+  type ParsedManifests,
+  parseManifest,
+  parseManifests,
+} from "./parse-manifest.js";
 export { fillPools } from "./pool-replicas.js";
 export { toFleetSpec } from "./to-fleet-spec.js";

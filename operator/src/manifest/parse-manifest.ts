@@ -20,13 +20,54 @@ export type ParsedManifest =
   | { readonly kind: "manifest"; readonly manifest: Manifest }
   | { readonly kind: "faults"; readonly faults: readonly Fault[] };
 
-/** Parses YAML text that holds one PushGateway. Reports every fault with its path; never throws for a bad text.
+export interface ParsedDocument {
+  /** Of the document in its file, from 1. */
+  readonly position: number;
+  readonly parsed: ParsedManifest;
+}
+
+/** `documents`: how many hold anything. `manifests`: at least one. `faults`: of the text as a whole. */
+export type ParsedManifests =
+  | { readonly kind: "manifests"; readonly documents: number; readonly manifests: readonly ParsedDocument[] }
+  | { readonly kind: "faults"; readonly faults: readonly Fault[] };
+
+/** Parses YAML text that holds one PushGateway, and maybe objects of other kinds beside it. Reports every fault with its path; never throws for a
+ *  bad text.
  *
  *  The verdict is the one of `kubectl apply`: unknown fields are refused, nulls dropped, defaults filled in, then types and bounds, unique
  *  names of a list, and the CEL rules are held against the result. */
 export function parseManifest(text: string): ParsedManifest {
+  const all = parseManifests(text);
+  if (all.kind === "faults") return all;
+  const [first, ...more] = all.manifests;
+  if (first !== undefined && more.length === 0) return first.parsed;
+  return wholeFault(`${all.manifests.length} documents`, "one PushGateway");
+}
+
+/** Parses YAML text that holds any number of objects, as a file for `kubectl apply` does: each PushGateway is judged by itself, other kinds are
+ *  passed over. A lone object must be a PushGateway. */
+export function parseManifests(text: string): ParsedManifests {
   const read = readYaml(text, "a PushGateway");
-  return read.kind === "faults" ? read : checkManifest(read.value);
+  if (read.kind === "faults") return read;
+  const { documents } = read;
+  const judged = documents.length === 1 ? documents : documents.filter(({ value }) => !isOfAnotherKind(value));
+  if (judged.length === 0) return wholeFault(`${documents.length} documents`, "a PushGateway among them");
+  return {
+    kind: "manifests",
+    documents: documents.length,
+    manifests: judged.map(({ position, value }) => ({ position, parsed: checkManifest(value) })),
+  };
+}
+
+/** A misspelt kind of our API group is meant to be ours, and what has no kind is nothing that could be passed over. */
+function isOfAnotherKind(value: unknown): boolean {
+  if (!isMapping(value)) return false;
+  const { apiVersion, kind } = value as { readonly apiVersion?: unknown; readonly kind?: unknown };
+  return typeof kind === "string" && kind !== "PushGateway" && !String(apiVersion).startsWith("pushfleet.dev/");
+}
+
+function wholeFault(value: string, expected: string): { readonly kind: "faults"; readonly faults: readonly Fault[] } {
+  return { kind: "faults", faults: [{ path: "", value, expected }] };
 }
 
 /** `parseManifest` of what the YAML says. */

@@ -1,7 +1,16 @@
 import type { Fault } from "@pushfleet/protocol";
 import { type ParsedNode, parseAllDocuments, type ScalarTag } from "yaml";
 
-export type ReadYaml = { readonly kind: "value"; readonly value: unknown } | { readonly kind: "faults"; readonly faults: readonly Fault[] };
+export interface YamlDocument {
+  /** From 1, as a reader counts them: empty ones too. */
+  readonly position: number;
+  readonly value: unknown;
+}
+
+/** At least one document. */
+export type ReadYaml =
+  | { readonly kind: "documents"; readonly documents: readonly YamlDocument[] }
+  | { readonly kind: "faults"; readonly faults: readonly Fault[] };
 
 /** What `kubectl` reads differently from YAML 1.2: `yes`, `on` and their opposites are booleans, `500_000` is a number, `0644` an octal one.
  *  A manifest must mean the same here. Source: gopkg.in/yaml.v2 resolve.go, which sigs.k8s.io/yaml keeps. */
@@ -24,23 +33,24 @@ function digits(text: string): string {
   return text.replace(/^[-+]/, "").replaceAll("_", "");
 }
 
-/** The one document of a YAML text, as JSON would hold it. `what` is named when there is none, or more than one. */
+/** The documents of a YAML text that hold something, as JSON would hold them. `what` is named when there is none. */
 export function readYaml(text: string, what: string): ReadYaml {
   const all = parseAllDocuments<ParsedNode>(text, { merge: true, customTags: (tags) => [...kubectlTags, ...tags] });
-  const [document, ...more] = [...all].filter((one) => one.contents !== null || one.errors.length > 0);
-  if (document === undefined) return fault(undefined, `${what} (the file is empty)`);
-  if (document.errors.length > 0) {
-    return {
-      kind: "faults",
-      faults: document.errors.map((error) => ({ path: "", value: error.message.split("\n")[0], expected: "YAML" })),
-    };
+  const broken = [...all].flatMap((document) => document.errors);
+  if (broken.length > 0) {
+    return { kind: "faults", faults: broken.map((error) => ({ path: "", value: error.message.split("\n")[0], expected: "YAML" })) };
   }
-  if (more.length > 0) return fault(`${more.length + 1} documents`, `one ${what.replace(/^an? /, "")}`);
-  try {
-    return { kind: "value", value: document.toJS({ maxAliasCount: aliasesMax }) };
-  } catch (cause) {
-    return fault((cause as Error).message, "YAML whose aliases do not multiply");
+  const documents: YamlDocument[] = [];
+  for (const [index, document] of [...all].entries()) {
+    if (document.contents === null) continue;
+    try {
+      const value: unknown = document.toJS({ maxAliasCount: aliasesMax });
+      if (value !== null) documents.push({ position: index + 1, value }); // a comment alone reads as null
+    } catch (cause) {
+      return fault((cause as Error).message, "YAML whose aliases do not multiply");
+    }
   }
+  return documents.length === 0 ? fault(undefined, `${what} (the file is empty)`) : { kind: "documents", documents };
 }
 
 /** Aliases of one document: a few lines of them can stand for gigabytes (the "billion laughs"). */
