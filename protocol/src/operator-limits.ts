@@ -90,9 +90,10 @@ export const operatorLimits = {
   kubernetesWatchSlackMs: 30_000,
   /** A watch that ended sooner is followed by a pause. */
   kubernetesWatchShortMs: 1_000,
-  /** Between two attempts at a list or a watch, doubling from the first to the second, each d uniform in [d/2, d]. */
+  /** Between two attempts at a list or a watch, doubling from the first to the second, each d uniform in [d/2, d]. The second is how late a
+   *  fleet is after an outage; a server with too much to do asks for more itself (429, Retry-After). */
   kubernetesRetryMinMs: 500,
-  kubernetesRetryMaxMs: 15_000,
+  kubernetesRetryMaxMs: 5_000,
   /** A wait that a server asks for is made longer by up to this share, so that not all come back together. */
   kubernetesRetryJitterShare: 0.2,
   /** Failures of watches in a row, without a new event, after which everything is listed again: broken lines, and anything. */

@@ -146,11 +146,20 @@ export class TestNodes {
       this.#options.map(async ({ name }) => {
         if (this.#lost.has(name)) return;
         const answer = await this.#api.patch(`${leasePath}/${name}`, "merge", { spec: { renewTime } });
+        if (answer.status === 200) return await this.#postReady(name);
         if (answer.status !== 404) return;
         const spec = { holderIdentity: name, leaseDurationSeconds: LEASE_SECONDS, renewTime };
         await this.#api.post(leasePath, { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name }, spec });
       }),
     );
+  }
+
+  /** A node controller that was told nothing for a while has called it Unknown; when it is ready again, it loses the taints. */
+  async #postReady(name: string): Promise<void> {
+    const { status, body } = await this.#api.get(nodePath(name));
+    const ready = (body as Node | undefined)?.status?.conditions?.find(({ type }) => type === "Ready");
+    if (status !== 200 || ready === undefined || ready.status === "True" || this.#lost.has(name)) return;
+    await this.#api.patch(`${nodePath(name)}/status`, "strategic-merge", { status: { conditions: [readyCondition("True")] } });
   }
 
   async #must(answering: ReturnType<KubeletApi["get"]>): Promise<unknown> {
