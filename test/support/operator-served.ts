@@ -102,6 +102,7 @@ export class ServedFleet {
     let slowestMs = 0;
     const publishing = (async () => {
       while (!end.signal.aborted) {
+        await this.look().catch(() => undefined); // the API server may be what is away
         slowestMs = Math.max(slowestMs, await this.expectServed(deadlineMs));
         await delay(100, undefined, { signal: end.signal }).catch(() => undefined); // paces the publisher
       }

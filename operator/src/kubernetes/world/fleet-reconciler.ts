@@ -12,6 +12,7 @@ import {
 } from "../../core/index.js";
 import type { EventRecorder } from "../api/events.js";
 import type { KubernetesApi, ObjectKey } from "../api/types.js";
+import { highestEpoch } from "../highest-epoch.js";
 import { poolLabel } from "../objects/pod-template.js";
 import { ports } from "../objects/ports.js";
 import { type Applied, applyActions } from "./apply-actions.js";
@@ -55,6 +56,7 @@ export class FleetReconciler {
   readonly #status: StatusWriter;
   readonly #refused = new RefusedCreates();
   #planned: FleetStatus | undefined;
+  #deposedBy: number | undefined;
   #reconnects = emptyReconnectWindow;
 
   constructor(key: ObjectKey, parts: FleetParts) {
@@ -73,11 +75,23 @@ export class FleetReconciler {
       this.close();
       return { kind: "done" };
     }
+    if (this.#isDeposed(object)) return again(limits.planSettledMs);
     return object.metadata.deletionTimestamp === undefined ? await this.#keep(object, signal) : await this.#end(object, signal);
   }
 
   close(): void {
     this.#streams.close();
+  }
+
+  /** A pod bears a higher epoch than this leader's: somebody else leads this fleet, by another Lease or after it was taken over. It is left
+   *  alone, its status too: two that write one status would never rest. */
+  #isDeposed(object: PushGatewayObject): boolean {
+    const by = highestEpoch(this.#pods(object));
+    if (by > this.#parts.epoch && by !== this.#deposedBy) {
+      this.#parts.logger.warn({ ...this.#key, epoch: this.#parts.epoch, by }, "another operator leads this fleet");
+    }
+    this.#deposedBy = by > this.#parts.epoch ? by : undefined;
+    return this.#deposedBy !== undefined;
   }
 
   async #keep(object: PushGatewayObject, signal: AbortSignal): Promise<Reconciled> {
