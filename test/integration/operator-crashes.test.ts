@@ -144,10 +144,8 @@ describeWithPeers(["kubernetes", "redis-server"], "operators that are killed", (
       expect(live.handOvers).toBeGreaterThanOrEqual(12);
     } catch (cause) {
       const ends = [...stormy.ends, ...calm.ends].join("\n");
-      throw new Error(
-        `with PUSHFLEET_SEED=${seed}: ${String(cause)}\n${[...ledger.faults, ...standIns.faults, ...live.faults].join("\n")}\n${ends}\n${stormy.lines(15).join("\n")}`,
-        { cause },
-      );
+      const faults = [...ledger.faults, ...standIns.faults, ...live.faults].join("\n");
+      throw new Error(`with PUSHFLEET_SEED=${seed}: ${String(cause)}\n${faults}\n${ends}\n${stormy.lines(15).join("\n")}`, { cause });
     } finally {
       await Promise.all([calm.stop(), stormy.stop()]);
     }
