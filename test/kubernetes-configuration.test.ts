@@ -14,7 +14,7 @@ import {
   routerWish,
 } from "../operator/src/kubernetes/objects/index.js";
 import { temporaryFolder } from "./peers/temporary-folder.js";
-import { anyFleet, exampleFleet, exampleOperator } from "./support/example-fleet.js";
+import { anyFleet, exampleFleet, exampleOperator, firstGrant as grant } from "./support/example-fleet.js";
 
 /** What a container's environment holds, with what the kubelet and a Secret would put there. */
 function environmentOf(env: readonly { readonly name: string; readonly value?: string }[], fleet: Fleet): Readonly<Record<string, string>> {
@@ -28,19 +28,6 @@ function environmentOf(env: readonly { readonly name: string; readonly value?: s
   };
   return Object.fromEntries(env.map(({ name, value }) => [name, value ?? given[name] ?? `nothing gives ${name}`]));
 }
-
-const grant = {
-  purpose: "serve",
-  reconnectsPerSecond: 0,
-  heldPerSecond: 0,
-  deadlineMs: 0,
-  stragglerGraceMs: 0,
-  epoch: 1,
-  serial: 1,
-  sinceMs: 0,
-  extensions: 0,
-  reason: "none",
-} as const;
 
 async function temporaryFile(text: string): Promise<string> {
   const folder = await temporaryFolder("kubernetes-configuration");

@@ -19,22 +19,10 @@ import {
 import { KUBERNETES_START_DEADLINE_MS, type KubernetesServer, startKubernetes } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
 import { waitFor } from "../peers/wait-for.js";
-import { exampleFleet, exampleOperator } from "../support/example-fleet.js";
+import { exampleFleet, exampleOperator, firstGrant as grant } from "../support/example-fleet.js";
 
 const auth = { hs256SecretRef: { name: "jwt", key: "key" } };
 const nodes: readonly NodeVersions[] = [{ kubeletVersion: "v1.34.4", kernelVersion: "6.1.0" }];
-const grant = {
-  purpose: "serve",
-  reconnectsPerSecond: 0,
-  heldPerSecond: 0,
-  deadlineMs: 0,
-  stragglerGraceMs: 0,
-  epoch: 1,
-  serial: 1,
-  sinceMs: 0,
-  extensions: 0,
-  reason: "none",
-} as const;
 
 /** Every object that is ever made for a fleet, in the order in which it is made. */
 async function everything(fleet: Fleet): Promise<readonly KubernetesObject[]> {

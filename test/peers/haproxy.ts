@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { observePeer } from "./peer-state.mjs";
+import { peerProgram } from "./peer-program.js";
 import { type RunningProcess, startProcess } from "./process.js";
 import { type ServerPlace, ServerProcess, startServer } from "./server-process.js";
 import { temporaryFolder } from "./temporary-folder.js";
@@ -57,7 +57,7 @@ export function startHaproxy(buildConfig: BuildHaproxyConfig): Promise<HaproxySe
     const launch = (): Promise<RunningProcess> =>
       startProcess({
         name: `haproxy on port ${place.port}`,
-        command: haproxyProgram(),
+        command: peerProgram("haproxy"),
         args: ["-W", "-db", "-dR", "-f", configFileIn(place)],
         ready: isLoaded,
       });
@@ -71,7 +71,7 @@ export async function checkHaproxyConfig(config: string): Promise<HaproxyConfigC
   try {
     const configFile = join(folder.path, "haproxy.cfg");
     await writeFile(configFile, config);
-    const check = await startProcess({ name: "haproxy -c", command: haproxyProgram(), args: ["-c", "-f", configFile] });
+    const check = await startProcess({ name: "haproxy -c", command: peerProgram("haproxy"), args: ["-c", "-f", configFile] });
     const exit = await check.exited;
     if (exit.code === 0) return { kind: "valid" };
     const complaints = check.lines().filter((line) => /^\[(ALERT|WARNING)\]/.test(line));
@@ -84,18 +84,6 @@ export async function checkHaproxyConfig(config: string): Promise<HaproxyConfigC
 async function throwIfInvalid(config: string): Promise<void> {
   const check = await checkHaproxyConfig(config);
   if (check.kind === "invalid") throw new Error(`haproxy refuses this configuration:\n${check.message}`);
-}
-
-function haproxyProgram(): string {
-  const state = observePeer("haproxy");
-  switch (state.kind) {
-    case "given":
-      return state.value;
-    case "startable":
-      return state.program;
-    case "missing":
-      throw new Error(state.reason);
-  }
 }
 
 const configFileIn = (place: ServerPlace): string => join(place.folder.path, "haproxy.cfg");

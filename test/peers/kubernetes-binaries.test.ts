@@ -170,9 +170,9 @@ describe("a build with Go", () => {
   });
 
   test("an error has Go's own words", async () => {
-    const environment = await withGo(`echo "go: example.org/a: dial tcp: lookup proxy.golang.org: no such host" >&2; exit 1`, "exit 0");
+    const environment = await withGo(`echo "go: example.org/a: dial tcp: lookup modules.example.org: no such host" >&2; exit 1`, "exit 0");
     await expect(buildWithGo(wanted(), () => {}, environment)).rejects.toThrow(
-      "kubernetes: go list: exit code 1\ngo: example.org/a: dial tcp: lookup proxy.golang.org: no such host",
+      "kubernetes: go list: exit code 1\ngo: example.org/a: dial tcp: lookup modules.example.org: no such host",
     );
   });
 

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePort } from "./free-port.js";
 import { createTestAuthority, type KeyPair, type TestAuthority } from "./kubernetes-certificates.js";
-import { observePeer } from "./peer-state.mjs";
+import { peerProgram } from "./peer-program.js";
 import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.js";
 
 /** Where one control plane lives, and what its parts share. */
@@ -22,7 +22,7 @@ export interface KubernetesPlace {
 
 /** Makes the folder with `ca.crt`, `apiserver.crt`, `apiserver.key`, `service-accounts.key` and `service-accounts.pub` in it. */
 export async function makeKubernetesPlace(port: number): Promise<KubernetesPlace> {
-  const bin = programsFolder();
+  const bin = peerProgram("kubernetes");
   const etcdPort = await freePort();
   const folder = await temporaryFolder("kubernetes");
   const authority = await createTestAuthority();
@@ -39,18 +39,6 @@ export async function makeKubernetesPlace(port: number): Promise<KubernetesPlace
   };
   await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(folder.path, name), text, { mode: 0o600 })));
   return { bin, folder, port, etcdPort, url: `https://127.0.0.1:${port}`, authority, admin };
-}
-
-function programsFolder(): string {
-  const state = observePeer("kubernetes");
-  switch (state.kind) {
-    case "given":
-      return state.value;
-    case "startable":
-      return state.program;
-    case "missing":
-      throw new Error(state.reason);
-  }
 }
 
 /** Writes a kubeconfig that needs no other file, and returns its path. */

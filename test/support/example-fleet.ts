@@ -1,5 +1,6 @@
 import { Ajv } from "ajv";
 import fc from "fast-check";
+import type { PodGrant } from "../../operator/src/core/index.js";
 import { type PushGatewaySpec, pushGatewaySchema } from "../../operator/src/generated/push-gateway.js";
 import type { Fleet, OperatorFacts } from "../../operator/src/kubernetes/objects/index.js";
 
@@ -37,6 +38,20 @@ export function exampleFleet(spec: object = {}, over: Partial<Fleet> = {}): Flee
 export const exampleOperator: OperatorFacts = {
   images: { gateway: "example/gateway@sha256:1", router: "example/router@sha256:2", haproxy: "haproxy:3.2" },
   namespace: "pushfleet-system",
+};
+
+/** A pod's first grant. */
+export const firstGrant: PodGrant = {
+  purpose: "serve",
+  reconnectsPerSecond: 0,
+  heldPerSecond: 0,
+  deadlineMs: 0,
+  stragglerGraceMs: 0,
+  epoch: 1,
+  serial: 1,
+  sinceMs: 0,
+  extensions: 0,
+  reason: "none",
 };
 
 const dnsLabel = (maxLength: number) => fc.stringMatching(new RegExp(`^[a-z]([-a-z0-9]{0,${maxLength - 2}}[a-z0-9])?$`));

@@ -1,29 +1,18 @@
 import { limits } from "@pushfleet/protocol";
-import type { Clock, Logger } from "@pushfleet/service";
 import type { Registry } from "prom-client";
-import type { EventRecorder } from "./api/events.js";
-import type { KubernetesApi, KubernetesObject, ObjectKey } from "./api/types.js";
-import { WorkQueue } from "./api/work-queue.js";
+import type { KubernetesObject, ObjectKey } from "./api/types.js";
+import { type Reconciled, WorkQueue } from "./api/work-queue.js";
 import type { OperatorFacts } from "./objects/index.js";
-import type { FleetCaches } from "./world/fleet-caches.js";
 import { FleetCertificates } from "./world/fleet-certificates.js";
 import { FleetObjects } from "./world/fleet-objects.js";
-import { FleetReconciler, type Reconciled } from "./world/fleet-reconciler.js";
+import { type FleetParts, FleetReconciler } from "./world/fleet-reconciler.js";
 import { OwnedObjects } from "./world/owned-objects.js";
 import { RouterScaler } from "./world/router-scaler.js";
 
-export interface FleetControllerParts {
-  readonly api: KubernetesApi;
-  readonly caches: FleetCaches;
-  readonly events: EventRecorder;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly logger: Logger;
+export interface FleetControllerParts extends Omit<FleetParts, "objects" | "connect" | "onChange"> {
   readonly metrics: Registry;
   /** Aborts when this process does not lead any more. */
   readonly leading: AbortSignal;
-  /** Of this leader. */
-  readonly epoch: number;
   readonly operator: OperatorFacts;
   readonly isWatched: (namespace: string) => boolean;
 }

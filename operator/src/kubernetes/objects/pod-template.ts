@@ -22,7 +22,8 @@ import { templateSysctls } from "./sysctls.js";
 
 /** On a template whose sysctls are meant for the pod even where they are unsafe (`unsafeSysctls: Pod`). */
 export const unsafeSysctlsAnnotation = "pushfleet.dev/unsafe-sysctls";
-/** True when the operator lets the gateway take connections; part of the pod's readiness. */
+/** True when the operator lets the gateway take connections. Part of the pod's readiness: Ready, and with it the Services, follows the operator's
+ *  decision at once and not after a probe. */
 export const acceptingGate = "pushfleet.dev/accepting";
 export const poolLabel = "pushfleet.dev/pool";
 export const slotLabel = "pushfleet.dev/slot";

@@ -16,6 +16,7 @@ import {
   type OperatorFacts,
   readControllerRevision,
   resumeSecretName,
+  revisionName,
   type SpecProblem,
 } from "../objects/index.js";
 import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
@@ -216,7 +217,7 @@ export class FleetObjects {
     for (const secret of certificates.secretNames(fleet, pods)) used.add(`Secret/${secret}`);
     used.add(`Secret/${resumeSecretName(fleet)}`);
     for (const one of revisions.kept) {
-      const { name } = buildControllerRevision(fleet, one).metadata;
+      const name = revisionName(fleet, one);
       for (const kind of ["ControllerRevision", "ConfigMap", "Secret"]) used.add(`${kind}/${name}`);
     }
     const outcomes: EnsureOutcome[] = [];

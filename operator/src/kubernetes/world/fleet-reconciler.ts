@@ -12,6 +12,7 @@ import {
 } from "../../core/index.js";
 import type { EventRecorder } from "../api/events.js";
 import type { KubernetesApi, ObjectKey } from "../api/types.js";
+import type { Reconciled } from "../api/work-queue.js";
 import { highestEpoch } from "../highest-epoch.js";
 import { poolLabel } from "../objects/pod-template.js";
 import { ports } from "../objects/ports.js";
@@ -19,7 +20,7 @@ import { type Applied, applyActions } from "./apply-actions.js";
 import { type GatewayLimit, memoryWarnings, tuningVerified } from "./binding-limits.js";
 import { type FleetCaches, nodeOf, type PushGatewayObject } from "./fleet-caches.js";
 import { fleetConditions, isTelling } from "./fleet-conditions.js";
-import { addFinalizer, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
+import { addFinalizer, drainFinalizer, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
 import { objectStatus } from "./fleet-object-status.js";
 import type { FleetObjects, Prepared } from "./fleet-objects.js";
 import { type GatewayAddress, GatewayStreams } from "./gateway-streams.js";
@@ -43,9 +44,6 @@ export interface FleetParts {
   /** Something of the fleet's gateways changed that a plan may depend on. */
   readonly onChange: () => void;
 }
-
-/** When to look again, if nothing happens before. */
-export type Reconciled = { readonly kind: "done" } | { readonly kind: "again"; readonly afterMs: number };
 
 /** One fleet and what this leader remembers of it: observe → plan → apply → tell. Everything else is in the objects; losing this memory is safe. */
 export class FleetReconciler {
@@ -105,7 +103,7 @@ export class FleetReconciler {
   }
 
   async #end(object: PushGatewayObject, signal: AbortSignal): Promise<Reconciled> {
-    if (object.metadata.finalizers?.includes("pushfleet.dev/drain") !== true) return { kind: "done" };
+    if (object.metadata.finalizers?.includes(drainFinalizer) !== true) return { kind: "done" };
     const pods = this.#pods(object);
     const overdue = isFinalizerOverdue(object, this.#parts.clock.nowMs());
     if (pods.length === 0 || overdue) {

@@ -7,8 +7,10 @@ import {
   gatewayWish,
   haproxyWish,
   type OperatorFacts,
+  poolLabel,
   type RevisionChoice,
   readControllerRevision,
+  revisionLabel,
   routerWish,
   type StoredRevision,
 } from "../objects/index.js";
@@ -36,9 +38,7 @@ export function fleetRevisions(
   seen: { readonly stored: readonly KubernetesObject[]; readonly pods: readonly Pod[]; readonly isBlocked: boolean },
 ): FleetRevisions {
   const stored = seen.stored.flatMap((object) => readControllerRevision(object) ?? []);
-  const inUse = new Set(
-    seen.pods.map((pod) => placeOf(pod.metadata.labels?.["pushfleet.dev/pool"], pod.metadata.labels?.["pushfleet.dev/revision"])),
-  );
+  const inUse = new Set(seen.pods.map((pod) => placeOf(pod.metadata.labels?.[poolLabel], pod.metadata.labels?.[revisionLabel])));
   const gateways = fleet.spec.pools.map((pool) => chooseRevision(stored, gatewayWish(fleet, pool, operator)));
   const router = chooseRevision(stored, routerWish(fleet, operator));
   const haproxy = fleet.spec.loadBalancer.kind === "HAProxy" ? chooseRevision(stored, haproxyWish(fleet, operator)) : undefined;

@@ -1,20 +1,11 @@
 import { expect, test } from "vitest";
+import { firstGrant } from "../../../../test/support/example-fleet.js";
 import { formatGrant, type PodGrant } from "../../core/index.js";
 import { wantedGate } from "./mark-pods.js";
 import type { Pod } from "./observe-pod.js";
 
 function pod(purpose: PodGrant["purpose"] | undefined): Pod {
-  const numbers = {
-    reconnectsPerSecond: 0,
-    heldPerSecond: 0,
-    deadlineMs: 0,
-    stragglerGraceMs: 0,
-    epoch: 1,
-    serial: 1,
-    sinceMs: 0,
-    extensions: 0,
-  };
-  const annotations = purpose === undefined ? {} : { "pushfleet.dev/grant": formatGrant({ purpose, reason: "none", ...numbers }) };
+  const annotations = purpose === undefined ? {} : { "pushfleet.dev/grant": formatGrant({ ...firstGrant, purpose }) };
   const labels = { "pushfleet.dev/pool": "default", "pushfleet.dev/slot": "0", "pushfleet.dev/revision": "1a2b3c4d" };
   return { apiVersion: "v1", kind: "Pod", metadata: { name: "demo-default-0-1a2b3c4d", uid: "u1", labels, annotations } };
 }

@@ -1,11 +1,10 @@
 import type { FleetStatus } from "../../core/index.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi, ReadCache } from "../api/types.js";
+import { acceptingGate } from "../objects/pod-template.js";
 import type { GatewayStream } from "./gateway-stream.js";
 import { observePod, type Pod } from "./observe-pod.js";
 
-/** The readiness gate of gateway pods: Ready, and with it the Services, follows the operator's decision at once and not after a probe. */
-export const acceptingGate = "pushfleet.dev/accepting";
 /** On pods that `status.replicas` counts, "true". */
 export const countedLabel = "pushfleet.dev/counted";
 

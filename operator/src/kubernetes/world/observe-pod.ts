@@ -1,6 +1,7 @@
 import type { V1Node, V1Pod } from "@kubernetes/client-node";
 import { type AcceptedGrant, type GatewayReport, grantAnnotation, type ObservedPod, parseGrant } from "../../core/index.js";
 import type { Typed } from "../api/resources.js";
+import { poolLabel, revisionLabel, slotLabel } from "../objects/pod-template.js";
 
 export type Pod = Typed<V1Pod>;
 export type Node = Typed<V1Node>;
@@ -15,9 +16,9 @@ export interface PodKnowledge {
  *  `nodeOf` answers "deleted" when the node's object is known to be gone. */
 export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string) => Node | "deleted" | undefined): ObservedPod | undefined {
   const { name, uid, resourceVersion, labels, annotations, creationTimestamp, deletionTimestamp } = pod.metadata;
-  const pool = labels?.["pushfleet.dev/pool"];
-  const slot = Number(labels?.["pushfleet.dev/slot"]);
-  const revision = labels?.["pushfleet.dev/revision"];
+  const pool = labels?.[poolLabel];
+  const slot = Number(labels?.[slotLabel]);
+  const revision = labels?.[revisionLabel];
   if (uid === undefined || pool === undefined || revision === undefined || !Number.isInteger(slot)) return undefined;
   const nodeName = pod.spec?.nodeName;
   const node = nodeName === undefined ? undefined : nodeOf(nodeName);

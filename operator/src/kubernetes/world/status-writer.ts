@@ -1,6 +1,6 @@
 import { limits } from "@pushfleet/protocol";
 import type { Clock } from "@pushfleet/service";
-import { type FleetSpec, type FleetStatus, plan } from "../../core/index.js";
+import { canonicalJson, type FleetSpec, type FleetStatus, plan } from "../../core/index.js";
 import type { PushGatewayStatus } from "../../generated/push-gateway.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi } from "../api/types.js";
@@ -25,7 +25,7 @@ export class StatusWriter {
   async write(object: PushGatewayObject, wanted: PushGatewayStatus, isTelling: boolean): Promise<boolean> {
     const { api, caches, clock } = this.#parts;
     const current = caches.pushGateways.get({ namespace: object.metadata.namespace ?? "", name: object.metadata.name }) ?? object;
-    if (canonical(current.status) === canonical(wanted)) return true;
+    if (canonicalJson(current.status) === canonicalJson(wanted)) return true;
     const nowMs = clock.monotonicMs();
     const isDue = nowMs - this.#writtenAtMs >= limits.statusWriteMs;
     if (!isTelling && !isDue && judgements(current.status) === judgements(wanted)) return true;
@@ -44,15 +44,6 @@ export class StatusWriter {
 function judgements(status: PushGatewayStatus | undefined): string {
   const conditions = status?.conditions?.map((one) => [one.type, one.status, one.reason]) ?? [];
   return JSON.stringify([status?.observedGeneration, status?.templateOutdated, conditions]);
-}
-
-/** The order of keys is the server's own. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, field: unknown) =>
-    typeof field === "object" && field !== null && !Array.isArray(field)
-      ? Object.fromEntries(Object.entries(field).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : field,
-  );
 }
 
 /** What a new leader takes over from the object: on which revisions a rollout has paused itself. Everything else is found out again. */
