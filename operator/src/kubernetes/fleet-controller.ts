@@ -5,6 +5,7 @@ import type { EventRecorder } from "./api/events.js";
 import type { KubernetesApi, KubernetesObject, ObjectKey } from "./api/types.js";
 import { WorkQueue } from "./api/work-queue.js";
 import type { OperatorFacts } from "./objects/index.js";
+import { FleetApi } from "./world/fleet-api.js";
 import type { FleetCaches } from "./world/fleet-caches.js";
 import { FleetCertificates } from "./world/fleet-certificates.js";
 import { FleetObjects } from "./world/fleet-objects.js";
@@ -86,7 +87,8 @@ export class FleetController {
   }
 
   #open(name: string, key: ObjectKey): OpenFleet {
-    const { api, caches, clock, operator } = this.#parts;
+    const { caches, clock, operator } = this.#parts;
+    const api = new FleetApi(this.#parts);
     const onRestored = (object: KubernetesObject, what: "changed" | "deleted"): void => this.#tellRestored(key, object, what);
     const owned = new OwnedObjects({ api, kinds: caches.owned, onRestored });
     const certificates = new FleetCertificates({ api, caches, clock });
@@ -94,6 +96,7 @@ export class FleetController {
     const objects = new FleetObjects({ api, caches, clock, operator, owned, certificates, routers, onRestored });
     const reconciler = new FleetReconciler(key, {
       ...this.#parts,
+      api,
       objects,
       connect: (gateway) => certificates.connect(gateway),
       // Soon is soon enough for a change of load.

@@ -17,6 +17,7 @@ import { poolLabel } from "../objects/pod-template.js";
 import { ports } from "../objects/ports.js";
 import { type Applied, applyActions } from "./apply-actions.js";
 import { type GatewayLimit, memoryWarnings, tuningVerified } from "./binding-limits.js";
+import type { FleetApi } from "./fleet-api.js";
 import { type FleetCaches, nodeOf, type PushGatewayObject } from "./fleet-caches.js";
 import { fleetConditions, isTelling } from "./fleet-conditions.js";
 import { addFinalizer, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
@@ -30,7 +31,7 @@ import { RefusedCreates } from "./refused-creates.js";
 import { rememberedStatus, StatusWriter } from "./status-writer.js";
 
 export interface FleetParts {
-  readonly api: KubernetesApi;
+  readonly api: KubernetesApi & Pick<FleetApi, "told">;
   readonly caches: FleetCaches;
   readonly events: EventRecorder;
   readonly clock: Clock;
@@ -207,7 +208,7 @@ export class FleetReconciler {
       problems: turn.deleting ? [] : prepared.problems,
       warnings: [...prepared.warnings, ...memoryWarnings(gateways, object.spec.pools)],
       tuning: tuningVerified(gateways, object.spec.pools),
-      refusals: [...prepared.refusals, ...this.#refused.told, ...applied.refusals.flatMap(describeRefusal)],
+      refusals: [...this.#parts.api.told, ...prepared.refusals, ...this.#refused.told, ...applied.refusals.flatMap(describeRefusal)],
       podFaults: pods.flatMap((pod) => podFault(pod) ?? []),
       dryRun: object.spec.dryRun,
     });

@@ -1,7 +1,9 @@
+import { limits } from "@pushfleet/protocol";
 import type { FleetStatus } from "../../core/index.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi, ReadCache } from "../api/types.js";
 import type { GatewayStream } from "./gateway-stream.js";
+import { inParallel } from "./in-parallel.js";
 import { observePod, type Pod } from "./observe-pod.js";
 
 /** The readiness gate of gateway pods: Ready, and with it the Services, follows the operator's decision at once and not after a probe. */
@@ -20,12 +22,13 @@ export interface MarkParts {
  *  to the next reconcile. */
 export async function markPods(pods: readonly Pod[], status: FleetStatus, parts: MarkParts): Promise<boolean> {
   const counted = new Set(status.pods.filter((pod) => pod.counted).map((pod) => pod.name));
-  const marked = await Promise.all(
-    pods
-      .filter((pod) => pod.metadata.deletionTimestamp === undefined)
-      .map(async (pod) => (await markGate(pod, parts)) && (await markCounted(pod, counted.has(pod.metadata.name), parts))),
-  );
-  return marked.every((one) => one);
+  const living = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined);
+  let isAll = true;
+  await inParallel(living, limits.podWritesAtOnce, async (pod) => {
+    const isMarked = (await markGate(pod, parts)) && (await markCounted(pod, counted.has(pod.metadata.name), parts));
+    isAll &&= isMarked;
+  });
+  return isAll;
 }
 
 async function markGate(pod: Pod, parts: MarkParts): Promise<boolean> {
