@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
+import { KUBERNETES_START_DEADLINE_MS, type KubernetesBody } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
 import type { RunningProcess } from "../peers/process.js";
 import { type RedisServer, startRedis } from "../peers/redis.js";
 import { waitFor } from "../peers/wait-for.js";
 import { FleetInCluster, onePool } from "../support/fleet-in-cluster.js";
 import { namespaceOf } from "../support/kubelet/objects.js";
-import { conditionOf, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
+import { conditionOf, type FleetObject, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
 import { SilentWebhook } from "../support/silent-webhook.js";
 
 const jwtSecret = "a secret of thirty-two bytes or so";
@@ -33,7 +33,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet beside others that ar
     healthy = fleetIn("well", "demo");
     frozen = fleetIn("frozen", "demo");
     await cluster.apply(...[healthy, frozen].flatMap((fleet) => [...fleet.secrets, fleet.manifest(redis.url)]));
-    await cluster.waitForFleet("well", "demo", "made", ({ status }) => (status?.pods?.pending ?? 0) + (status?.pods?.warming ?? 0) === 1);
+    await cluster.waitForFleet("well", "demo", "made", hasGateway);
     await frozen.waitUntilServing();
   }, 2 * KUBERNETES_START_DEADLINE_MS);
 
@@ -45,14 +45,23 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet beside others that ar
   const fleetIn = (namespace: string, name: string) => new FleetInCluster(cluster, namespace, name, { jwtSecret, publishToken: "tell-me" });
   const several = (namespace: string, count: number) => Array.from({ length: count }, (_, index) => fleetIn(namespace, `demo-${index}`));
 
+  const path = "/apis/pushfleet.dev/v1alpha1/namespaces/well/pushgateways/demo";
+  const merge = (spec: object): KubernetesBody => ({ type: "application/merge-patch+json", content: JSON.stringify({ spec }) });
+  const hasGateway = ({ status }: FleetObject): boolean => (status?.pods?.pending ?? 0) + (status?.pods?.warming ?? 0) > 0;
+
+  /** Events that tell of a gateway made. */
+  async function createdIn(namespace: string): Promise<number> {
+    const { body } = await cluster.kubernetes.request("GET", `/apis/events.k8s.io/v1/namespaces/${namespace}/events`);
+    return (body as { readonly items: readonly { readonly reason: string }[] }).items.filter((one) => one.reason === "GatewayCreated")
+      .length;
+  }
+
   let rate = 100;
   /** Edits the healthy fleet; answers after how long that was acted on and told. */
   async function edit(): Promise<number> {
     rate += 1;
-    const path = "/apis/pushfleet.dev/v1alpha1/namespaces/well/pushgateways/demo";
-    const content = JSON.stringify({ spec: { drain: { reconnectsPerSecond: rate } } });
     const startMs = performance.now();
-    const { status, body } = await cluster.kubernetes.request("PATCH", path, { type: "application/merge-patch+json", content });
+    const { status, body } = await cluster.kubernetes.request("PATCH", path, merge({ drain: { reconnectsPerSecond: rate } }));
     expect(status).toBe(200);
     const { generation } = (body as { readonly metadata: { readonly generation: number } }).metadata;
     const acted = ({ status: told }: { readonly status?: { readonly observedGeneration?: number } }) =>
@@ -124,5 +133,14 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet beside others that ar
     await waitFor(hangs, { what: "the webhook to be asked", deadlineMs: 20_000 });
     await cluster.apply(...silent.map((fleet) => fleet.manifest(redis.url)));
     await expectActedOn(20);
+    await waitForReason("silent", "demo-0", "Degraded", /did not answer within 5 s .* admission webhook/);
+    await expectActedOn(5);
+
+    // Neither does what is told of it wait for what cannot be told of others.
+    await cluster.kubernetes.request("PATCH", path, merge({ pools: [onePool({ minReplicas: 2 })] }));
+    await waitFor(async () => (await createdIn("well")) === 2, { what: "the event of the second gateway", deadlineMs: 10_000 });
+
+    await cluster.kubernetes.request("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/silent-silent");
+    for (const { name } of silent) await cluster.waitForFleet("silent", name, "made", hasGateway, 60_000);
   }, 180_000);
 });
