@@ -17,6 +17,7 @@ import { poolLabel } from "../objects/pod-template.js";
 import { ports } from "../objects/ports.js";
 import { type Applied, applyActions } from "./apply-actions.js";
 import { type GatewayLimit, memoryWarnings, tuningVerified } from "./binding-limits.js";
+import { deployedFaults } from "./deployed-faults.js";
 import type { FleetApi } from "./fleet-api.js";
 import { type FleetCaches, nodeOf, type PushGatewayObject } from "./fleet-caches.js";
 import { fleetConditions, isTelling } from "./fleet-conditions.js";
@@ -26,7 +27,7 @@ import type { FleetObjects, Prepared } from "./fleet-objects.js";
 import { type GatewayAddress, GatewayStreams } from "./gateway-streams.js";
 import { markPods } from "./mark-pods.js";
 import { observePod, type Pod, podFault } from "./observe-pod.js";
-import { actionEvents } from "./plan-events.js";
+import { actionEvents, conditionEvents } from "./plan-events.js";
 import { RefusedCreates } from "./refused-creates.js";
 import { rememberedStatus, StatusWriter } from "./status-writer.js";
 
@@ -209,9 +210,13 @@ export class FleetReconciler {
       warnings: [...prepared.warnings, ...memoryWarnings(gateways, object.spec.pools)],
       tuning: tuningVerified(gateways, object.spec.pools),
       refusals: [...this.#parts.api.told, ...prepared.refusals, ...this.#refused.told, ...applied.refusals.flatMap(describeRefusal)],
-      podFaults: pods.flatMap((pod) => podFault(pod) ?? []),
+      podFaults: [
+        ...pods.flatMap((pod) => podFault(pod) ?? []),
+        ...deployedFaults({ ...this.#key, uid: object.metadata.uid ?? "" }, this.#parts.caches),
+      ],
       dryRun: object.spec.dryRun,
     });
+    if (!turn.deleting) for (const event of conditionEvents(object, conditions)) this.#parts.events.record(event);
     const facts = {
       name: object.metadata.name,
       generation: object.metadata.generation ?? 0,

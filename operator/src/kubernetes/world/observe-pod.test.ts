@@ -102,6 +102,16 @@ test.each([
   expect(podFault(pod({ status } as unknown as Partial<Pod>))).toContain(told);
 });
 
+test.each([
+  ["between its restarts", { state: { running: {} }, ready: false }, "container gateway failed (exit code 1 Error: no Redis)"],
+  ["once it is ready", { state: { running: {} }, ready: true }, undefined],
+  ["when it ended as it should", { state: { terminated: { exitCode: 0, reason: "Completed" } }, ready: false }, undefined],
+])("how a container ended is told %s", (_when, now, told) => {
+  const lastState = { terminated: { exitCode: 1, reason: "Error", message: "starting\nno Redis\n" } };
+  const fault = podFault(pod({ status: { containerStatuses: [{ name: "gateway", lastState, ...now }] } } as unknown as Partial<Pod>));
+  expect(fault).toBe(told === undefined ? undefined : `demo-default-2-1a2b3c4d: ${told}`);
+});
+
 test("a container that is being created is no fault", () => {
   const status = { containerStatuses: [{ name: "gateway", state: { waiting: { reason: "ContainerCreating" } } }] };
   expect(podFault(pod({ status } as unknown as Partial<Pod>))).toBeUndefined();

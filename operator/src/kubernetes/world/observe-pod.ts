@@ -78,12 +78,9 @@ export function whyLeaving({ metadata, spec }: Node): string | undefined {
 /** What keeps a pod from running, for a person: "demo-default-0-1a2b3c4d: ErrImagePull (…)". `undefined`: nothing the pod tells of. */
 export function podFault({ metadata, status }: Pod): string | undefined {
   const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  for (const { name, state, lastState } of statuses) {
-    const reason = state?.waiting?.reason;
-    if (reason === undefined || startingReasons.includes(reason)) continue;
-    const ended = lastState?.terminated;
-    const told = state?.waiting?.message ?? (ended === undefined ? undefined : `exit code ${ended.exitCode} ${ended.reason ?? ""}`.trim());
-    return `${metadata.name}: container ${name} ${reason}${told === undefined ? "" : ` (${told})`}`;
+  for (const one of statuses) {
+    const fault = containerFault(one);
+    if (fault !== undefined) return `${metadata.name}: container ${one.name} ${fault}`;
   }
   const scheduled = status?.conditions?.find((one) => one.type === "PodScheduled");
   if (scheduled?.status === "False")
@@ -91,5 +88,22 @@ export function podFault({ metadata, status }: Pod): string | undefined {
   if (status?.phase === "Failed") return `${metadata.name}: ${status.reason ?? "Failed"} (${status.message ?? "its containers ended"})`;
   return undefined;
 }
+
+/** How a container ended says more than that it waits to be started again, and stays said while it is tried again. */
+function containerFault({ state, lastState, ready }: ContainerStatus): string | undefined {
+  const reason = state?.waiting?.reason;
+  if (state?.terminated !== undefined && state.terminated.exitCode === 0) return undefined;
+  const ended = state?.terminated ?? lastState?.terminated;
+  if (reason !== undefined && startingReasons.includes(reason)) return undefined;
+  if (ended !== undefined && !ready && ended.exitCode !== 0) {
+    const words = ended.message?.trim().split("\n").at(-1) ?? "";
+    const how = `exit code ${ended.exitCode} ${ended.reason ?? ""}`.trim();
+    return `${reason ?? "failed"} (${how}${words === "" ? "" : `: ${words}`})`;
+  }
+  if (reason === undefined) return undefined;
+  return state?.waiting?.message === undefined ? reason : `${reason} (${state.waiting.message})`;
+}
+
+type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];
 
 const startingReasons: readonly string[] = ["ContainerCreating", "PodInitializing"];
