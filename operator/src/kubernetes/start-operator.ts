@@ -15,8 +15,8 @@ import { releaseAll } from "./release-fleets.js";
 
 /** Connects, watches, stands for leader and, while it leads, reconciles. A process that loses its Lease ends: the next one starts with nothing in
  *  its memory, which is the state that is tested. */
-export async function startOperator(config: OperatorConfig, logger: Logger): Promise<RunningPart> {
-  const operator = new Operator(config, logger, systemClock);
+export async function startOperator(config: OperatorConfig, logger: Logger, clock: Clock = systemClock): Promise<RunningPart> {
+  const operator = new Operator(config, logger, clock);
   await operator.start();
   return {
     addresses: { admin: operator.adminAddress, id: config.id },
