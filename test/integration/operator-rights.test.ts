@@ -1,9 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { createLogger, type RunningPart, systemClock, validateConfiguration } from "@pushfleet/service";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { operatorRefinements, operatorSchema } from "../../operator/src/kubernetes/configuration.js";
-import { startOperator } from "../../operator/src/kubernetes/start-operator.js";
 import { limits } from "../../protocol/src/index.js";
 import { findProgram } from "../peers/find-program.mjs";
 import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
@@ -14,6 +11,7 @@ import { waitFor } from "../peers/wait-for.js";
 import { AuditLog, grantedRights } from "../support/audit-log.js";
 import { FleetInCluster } from "../support/fleet-in-cluster.js";
 import { fleetImages, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
+import { OperatorInProcess } from "../support/operator-in-process.js";
 
 const repository = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const manifests = repository("charts/pushfleet/manifests");
@@ -31,7 +29,8 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "the operator as it
   let audit: AuditLog;
   let kubeconfigFile: string;
   let fleet: FleetInCluster;
-  let inProcess: RunningPart | undefined;
+  /** For it everything is older than it is: what was made a moment ago is not cleared away. */
+  const later = new OperatorInProcess(limits.pruneAgeMs);
 
   beforeAll(async () => {
     folder = await temporaryFolder("operator-rights");
@@ -55,7 +54,7 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "the operator as it
 
   afterAll(async () => {
     fleet?.close();
-    await inProcess?.stop("SIGTERM");
+    await later.stop();
     await cluster?.stop();
     await redis?.stop();
     await folder?.remove();
@@ -104,7 +103,7 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "the operator as it
 
   test("what is not needed any more is deleted, by the replica that leads next", async () => {
     await cluster.kubectl(["-n", "pushfleet-system", "scale", "deployment/pushfleet-operator", "--replicas=0"]);
-    inProcess = await startLater();
+    await later.start({ kubeconfig: kubeconfigFile, id: "later", deployment: "pushfleet-operator" });
     fleet.close(); // nobody to move: the roll is short
     const [gateway] = await fleet.podsOf("gateway");
     const { auth } = fleet.spec(redis.url).gateway;
@@ -124,19 +123,9 @@ describeWithPeers(["kubernetes", "redis-server", "haproxy"], "the operator as it
     await waitFor(async () => (await names("pushgateways")).length === 0, { what: "the fleet to be gone", deadlineMs: 60_000 });
   }, 120_000);
 
-  /** An operator for which everything is older than it is: what was made a moment ago is not cleared away. */
-  async function startLater(): Promise<RunningPart> {
-    const raw = { kubeconfig: kubeconfigFile, id: "later", admin: { port: 0 }, deployment: "pushfleet-operator" };
-    const configured = validateConfiguration(operatorSchema, raw, operatorRefinements);
-    if (configured.kind === "faults") throw new Error(JSON.stringify(configured.faults));
-    const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + limits.pruneAgeMs };
-    return await startOperator(configured.value, createLogger("operator", "silent"), clock);
-  }
-
   test("the operator was refused nothing, and may do nothing that it did not do", async () => {
     await cluster.kubectl(["-n", "pushfleet-system", "delete", "deployment", "pushfleet-operator"]);
-    await inProcess?.stop("SIGTERM"); // looks whether its Deployment is gone
-    inProcess = undefined;
+    await later.stop(); // looks whether its Deployment is gone
     const { used, forbidden } = await audit.read();
     const granted = grantedRights(await readFile(`${manifests}/rights.yaml`, "utf8"));
     expect(forbidden).toEqual([]);
