@@ -16,6 +16,7 @@ import {
 } from "../certificates/index.js";
 import { authoritySecretName, type Fleet, gatewayTlsSecretName, routerName, routerTlsSecretName } from "../objects/index.js";
 import type { FleetCaches } from "./fleet-caches.js";
+import { lookAtPlace } from "./foreign-object.js";
 import type { GatewayAddress } from "./gateway-streams.js";
 import { inParallel } from "./in-parallel.js";
 import type { EnsureOutcome } from "./owned-objects.js";
@@ -112,6 +113,11 @@ export class FleetCertificates {
     if (result.kind === "ok") {
       caches.owned.get("Secret")?.cache.overlay(result.object);
       return { kind: "ensured" };
+    }
+    if (result.kind === "exists") {
+      // Another operator was faster, or it is somebody else's.
+      const standing = await lookAtPlace(api, resources.secrets, secret);
+      if (standing.kind === "foreign") return { kind: "refused", message: standing.message };
     }
     const told = `Secret ${secret.metadata.name}: ${"message" in result ? result.message : result.kind}`;
     return { kind: result.kind === "refused" ? "refused" : "not_done", message: told };
