@@ -30,6 +30,7 @@ import { observePod, type Pod, podFault } from "./observe-pod.js";
 import { actionEvents, conditionEvents } from "./plan-events.js";
 import { RefusedCreates } from "./refused-creates.js";
 import { rememberedStatus, StatusWriter } from "./status-writer.js";
+import { withAdvice } from "./what-helps.js";
 
 export interface FleetParts {
   readonly api: KubernetesApi & Pick<FleetApi, "told">;
@@ -255,7 +256,7 @@ interface Turn {
 
 /** Refused creations are told by `RefusedCreates`, also while they are not tried. */
 function describeRefusal({ action, message }: Applied["refusals"][number]): readonly string[] {
-  return action.kind === "createPod" || action.kind === "wait" ? [] : [`${action.kind} ${action.pod} was refused: ${message}`];
+  return action.kind === "createPod" || action.kind === "wait" ? [] : [`${action.kind} ${action.pod} was refused: ${withAdvice(message)}`];
 }
 
 /** A pod is dialled as soon as it has an address and its containers may run. */

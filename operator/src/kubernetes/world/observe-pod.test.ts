@@ -112,6 +112,14 @@ test.each([
   expect(fault).toBe(told === undefined ? undefined : `demo-default-2-1a2b3c4d: ${told}`);
 });
 
+test("last words in a record of ours are told as a sentence", () => {
+  const message = JSON.stringify({ level: "error", msg: "start failed", err: { message: "no Redis at redis:6379", stack: "…" } });
+  const lastState = { terminated: { exitCode: 1, reason: "Error", message } };
+  const status = { containerStatuses: [{ name: "gateway", lastState, state: { waiting: { reason: "CrashLoopBackOff" } } }] };
+  const told = "container gateway CrashLoopBackOff (exit code 1 Error: start failed: no Redis at redis:6379)";
+  expect(podFault(pod({ status } as unknown as Partial<Pod>))).toBe(`demo-default-2-1a2b3c4d: ${told}`);
+});
+
 test("a container that is being created is no fault", () => {
   const status = { containerStatuses: [{ name: "gateway", state: { waiting: { reason: "ContainerCreating" } } }] };
   expect(podFault(pod({ status } as unknown as Partial<Pod>))).toBeUndefined();

@@ -96,12 +96,29 @@ function containerFault({ state, lastState, ready }: ContainerStatus): string | 
   const ended = state?.terminated ?? lastState?.terminated;
   if (reason !== undefined && startingReasons.includes(reason)) return undefined;
   if (ended !== undefined && !ready && ended.exitCode !== 0) {
-    const words = ended.message?.trim().split("\n").at(-1) ?? "";
+    const words = lastWords(ended.message ?? "");
     const how = `exit code ${ended.exitCode} ${ended.reason ?? ""}`.trim();
     return `${reason ?? "failed"} (${how}${words === "" ? "" : `: ${words}`})`;
   }
   if (reason === undefined) return undefined;
   return state?.waiting?.message === undefined ? reason : `${reason} (${state.waiting.message})`;
+}
+
+/** The last line of a log, which is a record of ours where the container is. */
+function lastWords(log: string): string {
+  const line = log.trim().split("\n").at(-1) ?? "";
+  const { msg, err } = parseRecord(line);
+  const said = [msg, err?.message].filter((one) => typeof one === "string");
+  return said.length === 0 ? line : said.join(": ");
+}
+
+function parseRecord(line: string): { readonly msg?: unknown; readonly err?: { readonly message?: unknown } | null } {
+  try {
+    const record: unknown = line.startsWith("{") ? JSON.parse(line) : undefined;
+    return record ?? {};
+  } catch {
+    return {}; // cut off at its end
+  }
 }
 
 type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];

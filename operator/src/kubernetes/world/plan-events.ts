@@ -3,6 +3,7 @@ import type { EventToRecord } from "../api/events.js";
 import type { Applied } from "./apply-actions.js";
 import type { PushGatewayObject } from "./fleet-caches.js";
 import type { StatusCondition } from "./fleet-conditions.js";
+import { withAdvice } from "./what-helps.js";
 
 /** What a person may want to read in `kubectl describe pgw`: what was done to pods and why, and what was refused. Upkeep is not told. */
 export function actionEvents(object: PushGatewayObject, { done, refusals }: Pick<Applied, "done" | "refusals">): readonly EventToRecord[] {
@@ -18,7 +19,7 @@ export function actionEvents(object: PushGatewayObject, { done, refusals }: Pick
       type: "Warning",
       reason: "WriteRefused",
       action: wordsOf(action)?.action ?? "Write",
-      note: `${pod}: ${message}`,
+      note: `${pod}: ${withAdvice(message)}`,
     };
   });
   return [...told, ...refused];
