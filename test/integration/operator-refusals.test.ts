@@ -57,8 +57,15 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       return status === expected.status && reason === expected.reason && expected.message.test(message);
     });
 
-  const warnings = async (reason: string): Promise<string> =>
-    await push("get", "events", "--field-selector", `type=Warning,reason=${reason}`, "-o", "jsonpath={.items[*].message}");
+  const warnings = async (reason: string, name = "demo"): Promise<string> =>
+    await push(
+      "get",
+      "events",
+      "--field-selector",
+      `type=Warning,reason=${reason},involvedObject.name=${name}`,
+      "-o",
+      "jsonpath={.items[*].message}",
+    );
 
   const namesOf = async (name = "demo") => (await cluster.gateways("push", name)).map(({ metadata }) => `${metadata.name} ${metadata.uid}`);
 
@@ -139,6 +146,119 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       expect(await namesOf()).toEqual(expect.arrayContaining(before));
     },
     120_000,
+  );
+
+  const whole = (pods: number) => ({ pools: [onePool({ minReplicas: pods })] });
+
+  test.each([
+    {
+      cause: "a Secret that is not there",
+      change: { gateway: { auth: { hs256SecretRef: { name: "absent" } } } },
+      undo: { gateway: { auth: { hs256SecretRef: { name: "jwt" } } } },
+      reason: "SecretMissing",
+      message: /gateway\.auth\.hs256SecretRef names the Secret absent, .*: create it with key/,
+    },
+    {
+      cause: "two pools on the same nodes",
+      change: { pools: [onePool(), onePool({ name: "second" })] },
+      undo: undefined,
+      reason: "PoolsOverlap",
+      message: /pools default and second select the same nodes, .*give their nodeSelectors different values/,
+    },
+    {
+      cause: "a store that this release has not",
+      change: { store: { kind: "Cassandra", contactPoints: ["cassandra"], localDataCenter: "dc1", keyspace: "push", allowVolatile: null } },
+      undo: { store: { kind: "Memory", contactPoints: null, localDataCenter: null, keyspace: null, allowVolatile: true } },
+      reason: "StoreUnsupported",
+      message: /cannot keep notifications in Cassandra: set store\.kind to/,
+    },
+  ])(
+    "an edit that names $cause touches nothing that runs, says what to do, and can be taken back",
+    async ({ change, undo, reason, message }) => {
+      const before = await namesOf();
+      const felt = await served.during(async () => {
+        await edit(change);
+        await told("demo", "SpecAccepted", { status: "False", reason, message });
+        await told("demo", "Progressing", { status: "False", reason, message });
+        const shown = await told("demo", "Degraded", { status: "True", reason, message });
+        expect(available(shown)).toBe("True");
+        await waitFor(async () => message.test(await warnings(reason)), { what: `an event ${reason}` });
+        await edit(undo ?? whole(before.length));
+        await settled("demo", before.length, HEAL_MS);
+      });
+      expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
+      expect(await namesOf()).toEqual(before);
+    },
+    60_000,
+  );
+
+  test.each([
+    { part: "gateway", pods: /demo-default-\d+-[0-9a-f]+: container gateway (ErrImagePull|ImagePullBackOff) \(.*not found/ },
+    { part: "router", pods: /demo-router-\S+: container router (ErrImagePull|ImagePullBackOff) \(.*not found/ },
+  ])(
+    "a $part image that cannot be pulled is told, what ran serves on, and taking it back is enough",
+    async ({ part, pods }) => {
+      const before = await namesOf();
+      const felt = await served.during(async () => {
+        await edit({ [part]: { image: `pushfleet/${part}:absent` } });
+        expect(available(await told("demo", "Degraded", { status: "True", reason: "PodsFail", message: pods }))).toBe("True");
+        await waitFor(async () => pods.test(await warnings("PodsFail")), { what: "an event" });
+        await edit({ [part]: { image: null } });
+        await settled("demo", before.length, HEAL_MS);
+      });
+      expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
+      expect(await namesOf()).toEqual(before);
+    },
+    60_000,
+  );
+
+  test.each([
+    {
+      cause: "a Secret that is made later",
+      name: "late",
+      spec: { gateway: { workers: 1, auth: { hs256SecretRef: { name: "later", key: "key" } } } },
+      reason: "SecretMissing",
+      message: /names the Secret later, /,
+      mend: () => push("create", "secret", "generic", "later", `--from-literal=key=${clientSecret}`),
+    },
+    {
+      cause: "a node for its pool",
+      name: "nowhere",
+      spec: { pools: [onePool({ nodeSelector: { role: "push" }, minReplicas: 1 })] },
+      reason: "PodsFail",
+      message: /nowhere-default-0-\S+: Unschedulable \(0\/3 nodes are available: 3 node\(s\) didn't match/,
+      mend: () => cluster.kubectl(["label", "node", "node-a", "role=push"]),
+    },
+    {
+      cause: "a Redis that is there",
+      name: "crashing",
+      spec: { registry: { kind: "Redis", url: "redis://127.0.0.1:1" } },
+      reason: "PodsFail",
+      message: /crashing-default-0-\S+: container gateway \S+ \(exit code 1 Error: start failed: no Redis at 127\.0\.0\.1:1 /,
+      mend: () => edit({ registry: { url: redis.url } }, "crashing"),
+    },
+    {
+      cause: "kernel settings that its namespace admits",
+      name: "privileged",
+      spec: { pools: [onePool({ tuning: { unsafeSysctls: "Pod", sysctls: { "net.core.somaxconn": "65535" } } })] },
+      reason: "WriteRefused",
+      message: /violates PodSecurity "restricted:latest": .*: set tuning\.unsafeSysctls/,
+      mend: () => edit({ pools: [onePool({ tuning: { unsafeSysctls: "None" } })] }, "privileged"),
+    },
+  ])(
+    "a new fleet that waits for $cause says so, and serves once it has it",
+    async ({ name, spec, reason, message, mend }) => {
+      await cluster.apply(fleetManifest({ namespace: "push", name }, redis.url, spec));
+      const shown = await told(name, "Degraded", { status: "True", reason, message });
+      expect(available(shown)).toBe("False");
+      await waitFor(async () => (await warnings(reason, name)) !== "", { what: `an event ${reason}` });
+      expect(await writesMeanwhile()).toBeLessThan(15);
+      await mend();
+      await settled(name, name === "nowhere" ? 1 : 2, HEAL_MS);
+      await push("delete", "pgw", name, "--wait=false");
+      await served.expectServed();
+    },
+    90_000,
   );
 });
 

@@ -2,12 +2,11 @@ import { limits } from "@pushfleet/protocol";
 import type { FleetStatus } from "../../core/index.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi, ReadCache } from "../api/types.js";
+import { acceptingGate, gateCondition, gateOf } from "./accepting-gate.js";
 import type { GatewayStream } from "./gateway-stream.js";
 import { inParallel } from "./in-parallel.js";
 import { observePod, type Pod } from "./observe-pod.js";
 
-/** The readiness gate of gateway pods: Ready, and with it the Services, follows the operator's decision at once and not after a probe. */
-export const acceptingGate = "pushfleet.dev/accepting";
 /** On pods that `status.replicas` counts, "true". */
 export const countedLabel = "pushfleet.dev/counted";
 
@@ -36,8 +35,7 @@ async function markGate(pod: Pod, parts: MarkParts): Promise<boolean> {
   if (wanted === undefined || wanted === gateOf(pod)) return true;
   const condition = {
     type: acceptingGate,
-    status: wanted,
-    reason: wanted === "True" ? "Serving" : "NotServing",
+    ...gateCondition(pod, wanted),
     lastTransitionTime: new Date(parts.nowMs).toISOString().replace(/\.\d+Z$/, "Z"),
   };
   return await patch(pod, { status: { conditions: [condition] } }, parts, { subresource: "status", strategic: true });
@@ -49,10 +47,6 @@ export function wantedGate(pod: Pod, state: string | undefined): "True" | "False
   if (purpose !== "serve") return "False";
   if (state === undefined) return undefined;
   return state === "serving" ? "True" : "False";
-}
-
-function gateOf(pod: Pod): string | undefined {
-  return pod.status?.conditions?.find((one) => one.type === acceptingGate)?.status;
 }
 
 async function markCounted(pod: Pod, counted: boolean, parts: MarkParts): Promise<boolean> {

@@ -26,6 +26,7 @@ const node = (spec: Node["spec"]): Node => ({
   metadata: { name: "n1" },
   ...(spec === undefined ? {} : { spec }),
 });
+const gate = (reason: string) => ({ type: "pushfleet.dev/accepting", status: "False", reason });
 const noNode = () => undefined;
 
 describe("a pod as the planner sees it", () => {
@@ -46,8 +47,13 @@ describe("a pod as the planner sees it", () => {
 
   test.each([
     [{ phase: "Pending" }, "pending"],
-    [{ phase: "Pending", containerStatuses: [{ restartCount: 1 }] }, "running"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }] }, "pending"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }], conditions: [gate("Starting")] }, "pending"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }], conditions: [gate("NotServing")] }, "running"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1 }], conditions: [gate("NotServing")] }, "running"],
     [{ phase: "Running" }, "running"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 3, state: { waiting: { reason: "CrashLoopBackOff" } } }] }, "pending"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 0, state: { terminated: { exitCode: 1 } } }] }, "pending"],
     [{ phase: "Unknown", containerStatuses: [{ restartCount: 0, state: { running: {} } }] }, "running"],
     [{ phase: "Failed" }, "gone"],
     [{ phase: "Succeeded" }, "gone"],

@@ -1,6 +1,7 @@
 import type { V1Node, V1Pod } from "@kubernetes/client-node";
 import { type AcceptedGrant, type GatewayReport, grantAnnotation, type ObservedPod, parseGrant } from "../../core/index.js";
 import type { Typed } from "../api/resources.js";
+import { hasAccepted } from "./accepting-gate.js";
 
 export type Pod = Typed<V1Pod>;
 export type Node = Typed<V1Node>;
@@ -31,7 +32,7 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
     createdAtMs: creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp),
     node: nodeName,
     zone: typeof node === "object" ? node.metadata.labels?.[zoneLabel] : undefined,
-    phase: node === "deleted" ? "gone" : phaseOf(pod),
+    phase: node === "deleted" ? "gone" : phaseOf(pod, known.report !== undefined),
     ready: pod.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true,
     terminating: deletionTimestamp !== undefined,
     leaving: typeof node === "object" ? whyLeaving(node) : undefined,
@@ -42,10 +43,17 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
 
 const zoneLabel = "topology.kubernetes.io/zone";
 
-function phaseOf({ status }: Pod): ObservedPod["phase"] {
+/** A container that fails over and over counts as one that has not started when no clients were ever let in, and between two starts, when no
+ *  process runs: nobody is on it, and it may be deleted. What reports runs, whatever a kubelet that lags behind says. */
+function phaseOf(pod: Pod, isReporting: boolean): ObservedPod["phase"] {
+  const { status } = pod;
   if (status?.phase === "Failed" || status?.phase === "Succeeded") return "gone";
-  const started = status?.containerStatuses?.some((one) => one.state?.running !== undefined || one.restartCount > 0) === true;
-  return started || status?.phase === "Running" ? "running" : "pending";
+  const containers = status?.containerStatuses ?? [];
+  if (isReporting) return "running";
+  if (containers.some((one) => one.restartCount > 0) && !hasAccepted(pod)) return "pending";
+  if (containers.some((one) => one.state?.running !== undefined)) return "running";
+  if (containers.some((one) => one.state?.waiting !== undefined || one.state?.terminated !== undefined)) return "pending";
+  return status?.phase === "Running" || containers.some((one) => one.restartCount > 0) ? "running" : "pending";
 }
 
 /** Taints by which a node says that it will go, or that nobody reaches it. Sources: kubernetes.io "Taints and Tolerations", cluster-autoscaler
