@@ -38,7 +38,7 @@ export function rivalOf(
   own: Pick<Observed, "epoch" | "leader">,
 ): "none" | "equal" | "leads" {
   const name = own.leader ?? "";
-  const others = marks.filter((mark) => mark !== undefined && (mark.leader ?? "") !== name);
+  const others = marks.flatMap((mark) => (mark === undefined || (mark.leader ?? "") === name ? [] : [mark]));
   if (others.some((mark) => mark.epoch > own.epoch)) return "leads";
   const equals = others.filter((mark) => mark.epoch === own.epoch);
   if (equals.some((mark) => (mark.leader ?? "") > name)) return "leads";

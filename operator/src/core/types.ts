@@ -105,7 +105,8 @@ export interface ObservedPod {
   /** Failure domain. Absent: the pod is a node of its own. */
   readonly node?: string | undefined;
   readonly zone?: string | undefined;
-  /** pending: no process runs (not yet, or between two starts), or one that never was accepting starts over and over. gone:
+  /** pending: no process runs (not yet, or between two starts), or one starts over and over and never was accepting. gone: the world is sure
+   *  that its process has ended for good (Failed, Succeeded, node deleted). */
   readonly phase: "pending" | "running" | "gone";
   /** The world's readiness (`/readyz` 200, the Ready condition): the balancer sends it new connections. */
   readonly ready: boolean;
