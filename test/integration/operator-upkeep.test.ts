@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
@@ -75,6 +76,50 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet in the hands of its u
     const manual = await cluster.kubectl(["explain", "pushgateway.spec.pools"]);
     expect(manual).toMatch(/softConnections\t<integer>\n +\S+/);
     expect(manual).not.toContain("<no description>");
+  }, 60_000);
+
+  test("two field managers on the same fields and a grant written by hand end in one more write each, and then in none", async () => {
+    const named = (name: string) => ({ metadata: { name, namespace: "push" } });
+    const others = [
+      { apiVersion: "apps/v1", kind: "Deployment", ...named("demo-router"), spec: { replicas: 2 } },
+      { apiVersion: "v1", kind: "Service", ...named("demo-router"), spec: { ports: [{ name: "more", port: 9999 }] } },
+      { apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...named("demo-gateways"), spec: { minAvailable: 0 } },
+    ];
+    const [gateway] = await cluster.gateways("push", "demo");
+    const name = gateway?.metadata.name ?? expect.unreachable();
+    const seen = async () => [
+      await push("get", "deployment", "demo-router", "-o", "jsonpath={.spec.replicas}"),
+      await push("get", "service", "demo-router", "-o", "jsonpath={.spec.ports[*].port}"),
+      await push("get", "pdb", "demo-gateways", "-o", "jsonpath={.spec.minAvailable}"),
+      (await push("get", "pod", name, "-o", "jsonpath={.metadata.annotations.pushfleet\\.dev/grant}")).includes("serve"),
+    ];
+    const before = await seen();
+    const felt = await served.during(async () => {
+      await cluster.kubectl(
+        ["apply", "--validate=false", "--server-side", "--force-conflicts", "--field-manager=another", "-f", "-"],
+        JSON.stringify({ apiVersion: "v1", kind: "List", items: others }),
+      );
+      await push("annotate", "pod", name, "--overwrite", "pushfleet.dev/grant={}");
+      await waitFor(async () => JSON.stringify(await seen()) === JSON.stringify(before), { what: "all as it was", deadlineMs: 20_000 });
+      await settled(3);
+      const writesBefore = await operator.writes();
+      await delay(6_000); // longer than a settled fleet waits until it is looked at again
+      expect((await operator.writes()) - writesBefore).toBeLessThan(2);
+    });
+    expect(felt).toMatchObject({ handOvers: 0, losses: 0 });
+    const events = await push(
+      "get",
+      "events",
+      "--field-selector",
+      "reason=PutBack",
+      "-o",
+      'jsonpath={range .items[*]}{.message}{"\\n"}{end}',
+    );
+    expect(events.trim().split("\n").sort()).toEqual([
+      "Deployment demo-router was changed by somebody else and has been put back",
+      "PodDisruptionBudget demo-gateways was changed by somebody else and has been put back",
+      "Service demo-router was changed by somebody else and has been put back",
+    ]);
   }, 60_000);
 
   test("an operator that would make other pods rolls nothing until it is told to", async () => {
