@@ -114,6 +114,12 @@ export const limits = {
   /** How often channels of workers without a lease are closed. */
   workerSweepMs: 10_000,
   grpcMessageBytesMax: 4 * 1024 * 1024,
+  /** A gRPC connection is left at this age (give or take 10 %), and cut when what then runs on it is not over within the grace: a certificate that was
+   *  replaced, or is over, serves no connection after 48 minutes. */
+  grpcConnectionAgeMs: 30 * 60_000,
+  grpcConnectionAgeGraceMs: 15 * 60_000,
+  /** A stream is given up for a new one at this age, between two messages: well within the grace, so that none is ever cut by it. */
+  grpcStreamAgeMs: 10 * 60_000,
 
   // Kafka
   kafkaConnectMs: 2_000,

@@ -20,8 +20,20 @@ const channelOptions: ClientOptions = {
 /** Sent as the server's name (SNI) whatever the address is: an IP address may not be, and who the server is its identity says. */
 const serverName = "fleet.pushfleet.dev";
 
-export function createGrpcServer(): Server {
+/** `limits.grpcConnectionAgeMs` and its grace, unless a test says otherwise. */
+export interface ConnectionAge {
+  readonly ageMs: number;
+  readonly graceMs: number;
+}
+
+const connectionAge: ConnectionAge = { ageMs: limits.grpcConnectionAgeMs, graceMs: limits.grpcConnectionAgeGraceMs };
+
+/** Its connections do not grow old: each handshake shows, and is shown, the certificates of its time. Callers come again by themselves; a stream that
+ *  must not be cut is given up in time by one of its ends (`limits.grpcStreamAgeMs`). */
+export function createGrpcServer({ ageMs, graceMs } = connectionAge): Server {
   return new Server({
+    "grpc.max_connection_age_ms": ageMs,
+    "grpc.max_connection_age_grace_ms": graceMs,
     "grpc.max_receive_message_length": limits.grpcMessageBytesMax,
     "grpc.max_send_message_length": limits.grpcMessageBytesMax,
     "grpc.keepalive_time_ms": 20_000,
