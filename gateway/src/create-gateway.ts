@@ -295,7 +295,7 @@ class RunningGateway implements Gateway {
       isFull: this.#isFull(),
     };
     const admitted = judge(handshake, gate, { monotonicMs: nowMs, wallMs: this.#parts.clock.nowMs(), random: Math.random() });
-    this.#metrics.admitted(admitted);
+    this.#metrics.admitted(admitted, nowMs);
     return admitted;
   }
 
