@@ -18,13 +18,13 @@ export interface MarkParts {
 }
 
 /** Brings the gate and the counted label of each pod up to what was planned. Answers whether all is so. A pod that changed meanwhile is left
- *  to the next reconcile. */
+ *  to the next reconcile, and so is the label of one that was made after the plan: it was made with the right one. */
 export async function markPods(pods: readonly Pod[], status: FleetStatus, parts: MarkParts): Promise<boolean> {
-  const counted = new Set(status.pods.filter((pod) => pod.counted).map((pod) => pod.name));
+  const counted = new Map(status.pods.map((pod) => [pod.name, pod.counted]));
   const living = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined);
   let isAll = true;
   await inParallel(living, limits.podWritesAtOnce, async (pod) => {
-    const isMarked = (await markGate(pod, parts)) && (await markCounted(pod, counted.has(pod.metadata.name), parts));
+    const isMarked = (await markGate(pod, parts)) && (await markCounted(pod, counted.get(pod.metadata.name), parts));
     isAll &&= isMarked;
   });
   return isAll;
@@ -49,8 +49,8 @@ export function wantedGate(pod: Pod, state: string | undefined): "True" | "False
   return state === "serving" ? "True" : "False";
 }
 
-async function markCounted(pod: Pod, counted: boolean, parts: MarkParts): Promise<boolean> {
-  if ((pod.metadata.labels?.[countedLabel] === "true") === counted) return true;
+async function markCounted(pod: Pod, counted: boolean | undefined, parts: MarkParts): Promise<boolean> {
+  if (counted === undefined || (pod.metadata.labels?.[countedLabel] === "true") === counted) return true;
   return await patch(pod, { metadata: { labels: { [countedLabel]: counted ? "true" : null } } }, parts);
 }
 
