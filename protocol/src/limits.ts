@@ -35,6 +35,10 @@ export const limits = {
   /** Told to the client by `auth_expiring` this long before `exp`. */
   authExpiringNoticeMs: 60_000,
   resumeLifetimeMs: 24 * 3600_000,
+  /** Of the reconnects of a user that fail, a gateway counts one in a window: whoever has a resume could otherwise make any number of them, and a
+   *  rollout that sees too many pauses itself. Users remembered for that; when more than these fail, each of them is worth counting. */
+  resumeFailureWindowMs: 60_000,
+  resumeFailuresRemembered: 20_000,
   registrationQueueMax: 200_000,
   registrationTimeoutMs: 5_000,
 
@@ -114,6 +118,12 @@ export const limits = {
   /** How often channels of workers without a lease are closed. */
   workerSweepMs: 10_000,
   grpcMessageBytesMax: 4 * 1024 * 1024,
+  /** A gRPC connection is left at this age (give or take 10 %), and cut when what then runs on it is not over within the grace: a certificate that was
+   *  replaced, or is over, serves no connection after 48 minutes. */
+  grpcConnectionAgeMs: 30 * 60_000,
+  grpcConnectionAgeGraceMs: 15 * 60_000,
+  /** A stream is given up for a new one at this age, between two messages: well within the grace, so that none is ever cut by it. */
+  grpcStreamAgeMs: 10 * 60_000,
 
   // Kafka
   kafkaConnectMs: 2_000,

@@ -26,6 +26,8 @@ export const operatorLimits = {
   // operator in a cluster
   /** A gateway that has sent no status for this long does not report: three periods of its own. */
   statusSilenceMs: 15_000,
+  /** A status has about 150 bytes. */
+  gatewayStatusBytesMax: 64 * 1024,
   statusRetryMs: 250,
   statusRetryMaxMs: 5_000,
   drainCallMs: 2_000,
@@ -38,10 +40,16 @@ export const operatorLimits = {
   planChangedMs: 250,
   /** Numbers of a status that nothing depends on (connections) are written this often. */
   statusWriteMs: 10_000,
-  /** Creating a pod that was refused (a quota, a webhook) is tried again after the first, doubled each time, at most after the second. */
+  /** Creating a pod that was refused (a quota, a webhook) is tried again after the first, doubled each time, at most after the second: how late
+   *  a fleet is when the cause has gone. */
   createRefusedMs: 1_000,
-  createRefusedMaxMs: 60_000,
-  fleetsAtOnce: 8,
+  createRefusedMaxMs: 10_000,
+  /** They wait nearly all their time, and those that wait long must not keep the others out; how much is asked of the API server at once is
+   *  bounded by its connections. */
+  fleetsAtOnce: 128,
+  /** A write that took so long and has no answer is one of a webhook or an API server that hangs: its fleet rests for the second. */
+  unansweredWriteMs: 4_000,
+  unansweredRestMs: 5_000,
   /** Secrets that a spec names are asked for this often, and more often while one is missing. */
   secretLookMs: 60_000,
   secretMissingLookMs: 5_000,
@@ -63,8 +71,8 @@ export const operatorLimits = {
   /** One page of a list, and until a watch begins: reading is not bound to the lease, and a page of pods is long. */
   kubernetesListMs: 30_000,
   kubernetesConnectMs: 3_000,
-  /** Connections for requests; more wait for one. 16 at 10 ms a request carry 1,600/s. */
-  kubernetesConnectionsMax: 16,
+  /** Connections for requests, opened as they are needed; more wait for one. A fleet whose writes are not answered holds one, half of the time. */
+  kubernetesConnectionsMax: 64,
   /** After a request that got no answer in time its connections are left for new ones, not more often than this. */
   kubernetesReconnectMs: 1_000,
   /** Each watch has a connection of its own. */

@@ -1,7 +1,7 @@
-import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { type Server, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { connectionIdFromNumber, type DeviceId, incarnationFromBytes, type UserId } from "@pushfleet/protocol";
 import type { Registry } from "@pushfleet/registry";
-import { bindGrpcServer, createGrpcServer, gatewayService, v1 } from "@pushfleet/service";
+import { bindGrpcServer, type ConnectionAge, createGrpcServer, gatewayService, v1 } from "@pushfleet/service";
 
 /** A gateway worker that keeps what it is sent and answers as the test says. */
 export class FakeGateway {
@@ -16,17 +16,31 @@ export class FakeGateway {
   onBatch: () => void = () => {};
   /** Batches are answered when it calls `go`. */
   holdBatch: (go: () => void) => void = (go) => go();
-  readonly #server = createGrpcServer();
+  readonly #server: Server;
   #connections = 0;
   address = "";
+  /** gRPC connections that streams came by, and streams. */
+  readonly peers = new Set<string>();
+  streams = 0;
+  /** Streams that the router has ended. */
+  ended = 0;
+
+  constructor(age?: ConnectionAge) {
+    this.#server = createGrpcServer(age);
+  }
 
   async start(registry: Registry): Promise<this> {
     const unused = (): void => {};
     this.#server.addService(gatewayService, {
       deliver: (call: ServerDuplexStream<v1.DeliverBatch, v1.OutcomeBatch>) => {
+        this.streams++;
+        this.peers.add(call.getPeer());
         call.on("error", unused);
         call.on("data", (batch: v1.DeliverBatch) => this.#take(call, batch));
-        call.on("end", () => call.end());
+        call.on("end", () => {
+          this.ended++;
+          call.end();
+        });
       },
       drain: unused,
       abortDrain: unused,

@@ -4,6 +4,7 @@ import { type AllowedCallers, checkCallers } from "./allowed-callers.js";
 import { type FleetCertificate, type Tls, toCertificate } from "./fleet-certificate.js";
 import { type ExpectedPeer, parseIdentity, peerFault } from "./fleet-identity.js";
 import { isLoopback } from "./grpc.js";
+import { hostPort } from "./host-port.js";
 import type { Logger } from "./logging.js";
 
 const channelOptions: ClientOptions = {
@@ -20,8 +21,20 @@ const channelOptions: ClientOptions = {
 /** Sent as the server's name (SNI) whatever the address is: an IP address may not be, and who the server is its identity says. */
 const serverName = "fleet.pushfleet.dev";
 
-export function createGrpcServer(): Server {
+/** `limits.grpcConnectionAgeMs` and its grace, unless a test says otherwise. */
+export interface ConnectionAge {
+  readonly ageMs: number;
+  readonly graceMs: number;
+}
+
+const connectionAge: ConnectionAge = { ageMs: limits.grpcConnectionAgeMs, graceMs: limits.grpcConnectionAgeGraceMs };
+
+/** Its connections do not grow old: each handshake shows, and is shown, the certificates of its time. Callers come again by themselves; a stream that
+ *  must not be cut is given up in time by one of its ends (`limits.grpcStreamAgeMs`). */
+export function createGrpcServer({ ageMs, graceMs } = connectionAge): Server {
   return new Server({
+    "grpc.max_connection_age_ms": ageMs,
+    "grpc.max_connection_age_grace_ms": graceMs,
     "grpc.max_receive_message_length": limits.grpcMessageBytesMax,
     "grpc.max_send_message_length": limits.grpcMessageBytesMax,
     "grpc.keepalive_time_ms": 20_000,
@@ -49,7 +62,7 @@ export async function bindGrpcServer(
   }
   const bound = tls === undefined ? ServerCredentials.createInsecure() : serverCredentials(toCertificate(tls), options);
   return await new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, bound, (error, boundPort) => (error === null ? resolve(boundPort) : reject(error)));
+    server.bindAsync(hostPort(host, port), bound, (error, boundPort) => (error === null ? resolve(boundPort) : reject(error)));
   });
 }
 

@@ -12,7 +12,7 @@ import type { RunningProcess } from "../peers/process.js";
 import { type RedisServer, startRedis } from "../peers/redis.js";
 import { waitFor } from "../peers/wait-for.js";
 import { type FleetDevice, FleetInCluster, onePool } from "../support/fleet-in-cluster.js";
-import { type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
+import { conditionOf, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
 import { codeOfCall, gatewayMethods, routerMethods } from "../support/uninvited-caller.js";
 
 const topic = "notifications.in_app";
@@ -242,6 +242,35 @@ describeWithPeers(["kubernetes", "redis-server", "kafka-server"], "fleets of one
       const codes = await codesAt(b, await certificatesOf(b), (await a.readSecret(`${a.name}-ca`))["ca.crt"]);
       expect(codes.filter((one) => !one.endsWith(" UNAVAILABLE"))).toEqual([]);
     });
+  });
+
+  test("an object of somebody else's that has a name the fleet needs is left as it is, and the fleet says so", async () => {
+    const labels = { app: "somebody-elses" };
+    const service = { apiVersion: "v1", kind: "Service", metadata: { name: "taken", namespace: "desk" } };
+    await cluster.apply({ ...service, spec: { selector: labels, ports: [{ port: 5432 }] } });
+    const taken = new FleetInCluster(cluster, "desk", "taken", { jwtSecret: "a secret of thirty-two bytes or so", publishToken: "t" });
+    const secret = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "taken-router-tls", namespace: "desk" },
+      stringData: { mine: "1" },
+    };
+    await cluster.apply(secret, ...taken.secrets, taken.manifest(redis.url));
+    await cluster.waitForFleet("desk", "taken", "telling of the Secret", (fleet) =>
+      /a Secret taken-router-tls exists and is not the fleet's/.test(conditionOf(fleet, "Degraded").message),
+    );
+    expect(await taken.readSecret("taken-router-tls")).toEqual({ mine: "1" });
+    await cluster.kubectl(["-n", "desk", "delete", "secret", "taken-router-tls"]);
+    await cluster.waitForFleet("desk", "taken", "telling", (fleet) =>
+      /a Service taken exists and is not the fleet's/.test(conditionOf(fleet, "Degraded").message),
+    );
+    await taken.waitUntilServing(); // the rest is made all the same
+    const { body } = await cluster.kubernetes.request("GET", "/api/v1/namespaces/desk/services/taken");
+    expect(body).toMatchObject({ spec: { selector: labels, ports: [{ port: 5432 }] } });
+    expect(body).not.toHaveProperty("metadata.ownerReferences");
+    await cluster.kubectl(["-n", "desk", "delete", "service", "taken"]);
+    await cluster.waitForFleet("desk", "taken", "well", (fleet) => conditionOf(fleet, "Degraded").message === "nothing is wrong");
+    await cluster.kubectl(["-n", "desk", "delete", "pushgateway", "taken", "--wait=false"]);
   });
 
   test("when the operator that leads stops, the other one goes on with all fleets", async () => {

@@ -86,27 +86,27 @@ export class FleetInCluster {
     return [secret("jwt", { key: this.#keys.jwtSecret }), secret("publishers", { tokens: `${this.#keys.publishToken}\n` })];
   }
 
-  /** One gateway and one router. Fields of `spec` replace those of it. */
-  manifest(redisUrl: string, spec: object = {}): object {
+  /** One gateway and one router. */
+  spec(redisUrl: string) {
+    const secret = (part: string): string => `${this.name}-${part}`;
     return {
-      apiVersion: "pushfleet.dev/v1alpha1",
-      kind: "PushGateway",
-      metadata: { name: this.name, namespace: this.namespace },
-      spec: {
-        gateway: { workers: 1, auth: { hs256SecretRef: { name: `${this.name}-jwt`, key: "key" }, maxLifetimeSeconds: 3600 } },
-        pools: [onePool()],
-        drain: { reconnectsPerSecond: 200, deadlineSeconds: 60, stragglerGraceSeconds: 5 },
-        rollout: { soakSeconds: 1 },
-        router: {
-          minReplicas: 1,
-          maxReplicas: 1,
-          http: { apiTokensSecretRef: { name: `${this.name}-publishers`, key: "tokens" } },
-        },
-        registry: { kind: "Redis", url: redisUrl },
-        store: { kind: "Memory", allowVolatile: true },
-        loadBalancer: { service: { type: "ClusterIP" } },
-        ...spec,
-      },
+      gateway: { workers: 1, auth: { hs256SecretRef: { name: secret("jwt"), key: "key" }, maxLifetimeSeconds: 3600 } },
+      pools: [onePool()],
+      drain: { reconnectsPerSecond: 200, deadlineSeconds: 60, stragglerGraceSeconds: 5 },
+      rollout: { soakSeconds: 1 },
+      router: { minReplicas: 1, maxReplicas: 1, http: { apiTokensSecretRef: { name: secret("publishers"), key: "tokens" } } },
+      registry: { kind: "Redis", url: redisUrl },
+      store: { kind: "Memory", allowVolatile: true },
+      loadBalancer: { service: { type: "ClusterIP" } },
+    };
+  }
+
+  /** Fields of `spec` replace those of the one above. */
+  manifest(redisUrl: string, spec: object = {}): object {
+    const { namespace, name } = this;
+    return {
+      ...{ apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", metadata: { name, namespace } },
+      spec: { ...this.spec(redisUrl), ...spec },
     };
   }
 

@@ -18,6 +18,8 @@ import { type StatusStreams, startTestKubelet, type TestKubelet } from "./test-k
 const FLEETS_A_NAMESPACE = 10;
 const APPLIES_AT_ONCE = 10;
 const PODS_A_NODE = 1_000;
+/** Pods on loopback addresses may not stand in Endpoints: it would ask again and again, and be refused. */
+const controllerManagerFlags = ["--controllers=*,-endpoints-controller,-endpointslice-controller"];
 
 const namespaceOf = (fleet: number): string => `bench-${Math.floor(fleet / FLEETS_A_NAMESPACE)}`;
 const nameOf = (fleet: number): string => `fleet-${fleet}`;
@@ -50,7 +52,7 @@ export class OperatorBenchWorld implements StatusStreams {
 
   /** `gatewaysScript`: what answers for the gateways. */
   static async start(gatewaysScript: string): Promise<OperatorBenchWorld> {
-    const kubernetes = await startKubernetes();
+    const kubernetes = await startKubernetes({ controllerManagerFlags });
     try {
       const world = new OperatorBenchWorld(kubernetes, gatewaysScript);
       await world.#start();

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { PushGatewayStatus } from "../../operator/src/generated/push-gateway.js";
 import { freePorts } from "../peers/free-port.js";
-import { type KubernetesServer, startKubernetes } from "../peers/kubernetes.js";
+import { type KubernetesOptions, type KubernetesServer, startKubernetes } from "../peers/kubernetes.js";
 import { type RunningProcess, startProcess } from "../peers/process.js";
 import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder.js";
 import { waitFor } from "../peers/wait-for.js";
@@ -33,9 +33,12 @@ export interface OperatorOptions {
 }
 
 /** A control plane, nodes that run pods as processes, and operators as processes. */
-export async function startOperatorCluster(kubelet: Partial<TestKubeletOptions> = {}): Promise<OperatorCluster> {
+export async function startOperatorCluster(
+  kubelet: Partial<TestKubeletOptions> = {},
+  controlPlane: KubernetesOptions = {},
+): Promise<OperatorCluster> {
   const folder = await temporaryFolder("operator-cluster");
-  const kubernetes = await startKubernetes();
+  const kubernetes = await startKubernetes(controlPlane);
   try {
     const nodes = ["node-a", "node-b", "node-c"].map((name) => ({ name }));
     const running = await startTestKubelet({ kubeconfigFile: kubernetes.kubeconfigFile, nodes, images: fleetImages, ...kubelet });

@@ -64,7 +64,8 @@ function deliver(call: ServerDuplexStream<Buffer, v1.OutcomeBatch>, handlers: Ga
   });
 }
 
-/** At once, then at a change of 1 % or more or of the state, and every 5 s. */
+/** At once, then at a change of 1 % or more or of the state, and every 5 s. Ended in order before the connection is cut for its age: who watches
+ *  comes again, by another connection. */
 function watchStatus(
   call: ServerWritableStream<v1.WatchStatusRequest, v1.GatewayStatus>,
   read: () => v1.IGatewayStatus,
@@ -80,9 +81,14 @@ function watchStatus(
     sentMs = clock.monotonicMs();
     call.write(new v1.GatewayStatus(now));
   };
-  const cancel = clock.every(limits.statusCheckMs, look);
+  const cancelLooks = clock.every(limits.statusCheckMs, look);
+  const cancelEnd = clock.after(limits.grpcStreamAgeMs, () => {
+    cancelLooks();
+    call.end();
+  });
   whenOver(call, () => {
-    cancel();
+    cancelLooks();
+    cancelEnd();
     onEnd();
   });
   look();

@@ -31,6 +31,7 @@ const rows: readonly [string, ObservedPod, Partial<PodMemory>, boolean, string |
   ["nor then, while it may have more time", past(30_000), {}, false, undefined],
   ["when deadline, grace and patience are over: yes", past(30_000), {}, true, "deadlinePassed"],
   ["one whose process has not started: yes", pendingPod(0), unready, false, "neverServed"],
+  ["one that served, and whose process ended and is not started again yet: yes", pendingPod(0), {}, false, "neverServed"],
   ["one that is not ready and says that it never had a client: yes", pod(0, { ready: false }), unready, false, "neverServed"],
   ["one that had one: no", pod(0, { ready: false, report: { handshakes: 1 } }), unready, false, undefined],
   [

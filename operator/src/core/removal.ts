@@ -20,10 +20,11 @@ export function isPastDeadline({ pod }: PodView, nowMs: number): boolean {
   return pod.grant?.purpose === "drain" && nowMs >= pod.grant.deadlineMs + pod.grant.stragglerGraceMs;
 }
 
-/** No client can be on it: its process has not started, or says that it never took one. A running pod that merely does not report may hold
+/** No client can be on it: no process runs, or it says that it never took one. A running pod that merely does not report may hold
  *  half a million. The delete's precondition on `version` covers the moment in which it becomes ready. */
 export function neverServed({ pod, memory }: PodView): boolean {
-  if (pod.ready || memory.wasReady) return false;
+  if (pod.ready) return false;
   if (pod.phase === "pending") return true;
+  if (memory.wasReady) return false;
   return pod.report !== undefined && pod.report.handshakes === 0 && pod.report.connections === 0;
 }

@@ -1,15 +1,17 @@
 import { limits } from "@pushfleet/protocol";
 import type { Registry } from "prom-client";
-import type { KubernetesObject, ObjectKey } from "./api/types.js";
+import type { KubernetesApi, KubernetesObject, ObjectKey } from "./api/types.js";
 import { type Reconciled, WorkQueue } from "./api/work-queue.js";
 import type { OperatorFacts } from "./objects/index.js";
+import { FleetApi } from "./world/fleet-api.js";
 import { FleetCertificates } from "./world/fleet-certificates.js";
 import { FleetObjects } from "./world/fleet-objects.js";
 import { type FleetParts, FleetReconciler } from "./world/fleet-reconciler.js";
 import { OwnedObjects } from "./world/owned-objects.js";
 import { RouterScaler } from "./world/router-scaler.js";
 
-export interface FleetControllerParts extends Omit<FleetParts, "objects" | "connect" | "onChange"> {
+export interface FleetControllerParts extends Omit<FleetParts, "api" | "objects" | "connect" | "onChange"> {
+  readonly api: KubernetesApi;
   readonly metrics: Registry;
   /** Aborts when this process does not lead any more. */
   readonly leading: AbortSignal;
@@ -75,7 +77,8 @@ export class FleetController {
   }
 
   #open(name: string, key: ObjectKey): OpenFleet {
-    const { api, caches, clock, operator } = this.#parts;
+    const { caches, clock, operator } = this.#parts;
+    const api = new FleetApi(this.#parts);
     const onRestored = (object: KubernetesObject, what: "changed" | "deleted"): void => this.#tellRestored(key, object, what);
     const owned = new OwnedObjects({ api, kinds: caches.owned, onRestored });
     const certificates = new FleetCertificates({ api, caches, clock });
@@ -83,6 +86,7 @@ export class FleetController {
     const objects = new FleetObjects({ api, caches, clock, operator, owned, certificates, routers, onRestored });
     const reconciler = new FleetReconciler(key, {
       ...this.#parts,
+      api,
       objects,
       connect: (gateway) => certificates.connect(gateway),
       // Soon is soon enough for a change of load.

@@ -15,8 +15,8 @@ import { releaseAll } from "./release-fleets.js";
 
 /** Connects, watches, stands for leader and, while it leads, reconciles. A process that loses its Lease ends: the next one starts with nothing in
  *  its memory, which is the state that is tested. */
-export async function startOperator(config: OperatorConfig, logger: Logger): Promise<RunningPart> {
-  const operator = new Operator(config, logger, systemClock);
+export async function startOperator(config: OperatorConfig, logger: Logger, clock: Clock = systemClock): Promise<RunningPart> {
+  const operator = new Operator(config, logger, clock);
   await operator.start();
   return {
     addresses: { admin: operator.adminAddress, id: config.id },
@@ -38,6 +38,8 @@ class Operator {
   readonly #clock: Clock;
   readonly #metrics = new Registry();
   readonly #api: KubernetesApi;
+  /** The Lease's own connections: requests that hang must not keep its renewal waiting. */
+  readonly #leaseApi: KubernetesApi;
   readonly #events: EventRecorder;
   readonly #caches: ClusterCaches;
   readonly #election: LeaderElection;
@@ -55,7 +57,10 @@ class Operator {
       this.#fail = resolve;
     });
     const shared = { clock, logger, random: Math.random, metrics: this.#metrics };
-    this.#api = createKubernetesApi({ ...shared, kubeConfig: loadKubeConfig(config.kubeconfig), fieldManager: "pushfleet-operator" });
+    const connect = (): KubernetesApi =>
+      createKubernetesApi({ ...shared, kubeConfig: loadKubeConfig(config.kubeconfig), fieldManager: "pushfleet-operator" });
+    this.#api = connect();
+    this.#leaseApi = connect();
     this.#events = new EventRecorder({
       ...shared,
       api: this.#api,
@@ -65,7 +70,7 @@ class Operator {
     this.#caches = new ClusterCaches({ ...shared, api: this.#api, onChange: (fleet, what) => this.#controller?.changed(fleet, what) });
     this.#election = new LeaderElection({
       ...shared,
-      api: this.#api,
+      api: this.#leaseApi,
       namespace: config.namespace,
       name: config.lease.name,
       identity: config.id,
@@ -100,7 +105,7 @@ class Operator {
     await this.#events.stop();
     await this.#caches.stop();
     await this.#stopAdmin();
-    await this.#api.close();
+    await Promise.all([this.#api.close(), this.#leaseApi.close()]);
   }
 
   /** A standby is ready too: it could lead at once. */

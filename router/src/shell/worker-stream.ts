@@ -19,11 +19,14 @@ export interface WorkerStreamOptions {
   readonly clock: Clock;
   /** From a batch to its outcomes. */
   readonly onHop: (seconds: number) => void;
+  /** For tests; `limits.grpcStreamAgeMs`. */
+  readonly streamAgeMs?: number | undefined;
 }
 
 /** One bidirectional stream to one gateway worker: batched, windowed, opened again when it broke. A broken stream, or no outcome for 5 s, is
  *  not an outcome: all that is unanswered is broken. From then on an empty batch, which a worker answers like any other, asks whether it
- *  lives: a process that hangs still accepts connections. */
+ *  lives: a process that hangs still accepts connections. An old stream is given up for a new one before the gateway cuts its connection: when
+ *  all that it carried is answered, so that nothing breaks and nothing is overtaken. */
 export class WorkerStream {
   readonly #options: WorkerStreamOptions;
   readonly #client: Client;
@@ -31,6 +34,7 @@ export class WorkerStream {
   readonly #cancelCheck: Cancel;
   #waiting: Sending[] = [];
   #call: ClientDuplexStream<Buffer, v1.IOutcomeBatch> | undefined;
+  #openedAtMs = 0;
   #lastBatch = 0;
   #flushing = false;
   #silentSinceMs: number | undefined;
@@ -76,6 +80,10 @@ export class WorkerStream {
   }
 
   #flush(): void {
+    if (this.#isOld()) {
+      if (this.#inFlight.size > 0) return; // their outcomes come within a moment, and flush again
+      this.#giveUp();
+    }
     let from = 0;
     while (from < this.#waiting.length && this.#inFlight.size < limits.deliverBatchesInFlight) {
       const end = endOfBatch(this.#waiting, from);
@@ -96,6 +104,7 @@ export class WorkerStream {
     const { path, responseDeserialize } = gatewayService.deliver;
     const call = this.#client.makeBidiStreamRequest(path, (bytes: Buffer) => bytes, responseDeserialize);
     this.#call = call;
+    this.#openedAtMs = this.#options.clock.monotonicMs();
     call.on("data", (batch: v1.IOutcomeBatch) => {
       if (this.#call === call) this.#answered(batch);
     });
@@ -126,10 +135,22 @@ export class WorkerStream {
     this.#flush();
   }
 
+  #isOld(): boolean {
+    const { clock, streamAgeMs = limits.grpcStreamAgeMs } = this.#options;
+    return this.#call !== undefined && clock.monotonicMs() - this.#openedAtMs >= streamAgeMs;
+  }
+
+  /** Nothing is under way on it: the next batch opens another one. */
+  #giveUp(): void {
+    this.#call?.end();
+    this.#call = undefined;
+  }
+
   #check(): void {
     const nowMs = this.#options.clock.monotonicMs();
     const [oldest] = this.#inFlight.values();
     if (oldest !== undefined && nowMs - oldest.sentAtMs >= limits.outcomeTimeoutMs) this.#break();
+    if (this.#inFlight.size === 0 && this.#isOld()) this.#giveUp();
     if (this.#silentSinceMs === undefined || this.#inFlight.size > 0 || nowMs - this.#probedAtMs < limits.workerProbeMs) return;
     this.#probedAtMs = nowMs;
     this.#write([]);

@@ -69,6 +69,18 @@ describe("an event recorder", () => {
     ]);
   });
 
+  test("lets no namespace wait for another where writes are not answered", async () => {
+    const { recorder, created, world } = open();
+    const elsewhere = { ...event().regarding, metadata: { namespace: "b", name: "demo", uid: "v" } };
+    world.answer = () => new Promise(() => {});
+    recorder.record(event());
+    recorder.record(event({ note: "again" }));
+    await settle();
+    recorder.record(event({ regarding: elsewhere }));
+    await settle();
+    expect(created.map(({ metadata }) => metadata.namespace)).toEqual(["a", "b"]);
+  });
+
   test("counts the same event within six minutes, and begins anew after them", async () => {
     const { recorder, created, patched, clock } = open();
     for (let i = 0; i < 3; i += 1) {

@@ -37,15 +37,17 @@ export interface EventRecorderOptions {
 
 type Outcome = "written" | "failed" | "dropped";
 
-/** Writes events (events.k8s.io/v1) in the background, one at a time. The same event within six minutes is one with a higher count; about one
+/** Writes events (events.k8s.io/v1) in the background, one at a time in each namespace. The same event within six minutes is one with a higher count; about one
  *  object little is written; an event that cannot be written is dropped. Nobody waits for it. */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #correlator = new EventCorrelator<EventToRecord>();
-  readonly #waiting = new Set<Series<EventToRecord>>();
+  readonly #waiting = new Map<string, Set<Series<EventToRecord>>>();
   readonly #events: Counter<"outcome">;
   readonly #cut = new AbortController();
-  #writing: Promise<void> | undefined;
+  /** By namespace: an admission webhook may leave the writes of one unanswered. */
+  readonly #writing = new Map<string, Promise<void>>();
+  #waitingCount = 0;
   #stopped = false;
   /** The last write failed, and that was logged. */
   #failing = false;
@@ -66,31 +68,38 @@ export class EventRecorder {
     const about = JSON.stringify([apiVersion, kind, metadata.namespace, metadata.name, metadata.uid]);
     const key = JSON.stringify([about, event.type, event.reason, event.action, event.note]);
     const series = this.#correlator.record(key, about, event, this.#options.clock.monotonicMs());
-    if (series === undefined || (!this.#waiting.has(series) && this.#waiting.size >= limits.eventQueueMax)) {
+    const namespace = namespaceOf(event);
+    const waiting = this.#waiting.get(namespace) ?? new Set();
+    if (series !== undefined && waiting.has(series)) return;
+    if (series === undefined || this.#waitingCount >= limits.eventQueueMax) {
       this.#events.inc({ outcome: "dropped" });
       return;
     }
-    this.#waiting.add(series);
-    this.#writing ??= this.#writeAll();
+    this.#waiting.set(namespace, waiting.add(series));
+    this.#waitingCount += 1;
+    if (!this.#writing.has(namespace)) this.#writing.set(namespace, this.#writeAll(namespace, waiting));
   }
 
   /** Writes what waits, for at most `limits.eventStopMs`. */
   async stop(): Promise<void> {
     this.#stopped = true;
     const cancel = this.#options.clock.after(limits.eventStopMs, () => this.#cut.abort(new Error("stopped")));
-    await unlessAborted(this.#writing ?? Promise.resolve(), this.#cut.signal).catch(() => undefined); // what is left is dropped
+    await unlessAborted(Promise.all(this.#writing.values()), this.#cut.signal).catch(() => undefined); // what is left is dropped
     cancel();
     this.#cut.abort(new Error("stopped"));
   }
 
-  async #writeAll(): Promise<void> {
+  async #writeAll(namespace: string, waiting: Set<Series<EventToRecord>>): Promise<void> {
     await Promise.resolve(); // not within `record`
-    for (const series of this.#waiting) {
-      this.#waiting.delete(series);
+    for (const series of waiting) {
+      waiting.delete(series);
+      this.#waitingCount -= 1;
       if (this.#cut.signal.aborted) break;
       this.#wrote(await this.#write(series));
     }
-    this.#writing = undefined; // in the same turn as the last look at what waits
+    // In the same turn as the last look at what waits.
+    this.#writing.delete(namespace);
+    this.#waiting.delete(namespace);
   }
 
   async #write(series: Series<EventToRecord>): Promise<ApiResult<unknown>> {

@@ -31,6 +31,7 @@ describe("why a spec cannot be followed", () => {
     ["error SecretMissing", { certificateAuthority: { secretName: "ca" } }, {}],
     ["error AddressInvalid", redis("redis://"), {}],
     ["error AddressInvalid", redis("redis:// redis"), {}],
+    ["error AddressInvalid", redis("redis://redis:99999"), {}],
     ["error AddressInvalid", { gateway: { auth: { jwksUrl: "https://" } } }, {}],
     ["error AddressInvalid", { router: { minReplicas: 1, maxReplicas: 1, kafka: { brokers: ["a b:9092"] } } }, {}],
     ["error KeyPrefixInvalid", redis("redis://redis:6379", { keyPrefix: "a b" }), {}],

@@ -84,7 +84,7 @@ function* addressProblems({ gateway, registry, store, router }: PushGatewaySpec)
     ["spec.registry.url", registry?.url],
     ["spec.store.url", store?.url],
   ] as const) {
-    if (url !== undefined && !redis.test(url))
+    if (url !== undefined && !(redis.test(url) && URL.canParse(url)))
       yield error("AddressInvalid", path, `${path.slice(5)} is no address of a Redis: ${expected}`);
     if (url !== undefined && hasCredentials(url)) {
       yield warning("PasswordInSpec", path, `${path.slice(5)} holds a password: whoever can read this PushGateway can read it`);

@@ -1,4 +1,3 @@
-import type { Client } from "@grpc/grpc-js";
 import { limits } from "@pushfleet/protocol";
 import type { Clock, Logger } from "@pushfleet/service";
 import {
@@ -18,20 +17,24 @@ import { poolLabel } from "../objects/pod-template.js";
 import { ports } from "../objects/ports.js";
 import { type Applied, applyActions } from "./apply-actions.js";
 import { type GatewayLimit, memoryWarnings, tuningVerified } from "./binding-limits.js";
+import { deployedFaults } from "./deployed-faults.js";
+import type { FleetApi } from "./fleet-api.js";
 import { type FleetCaches, nodeOf, type PushGatewayObject } from "./fleet-caches.js";
 import { fleetConditions, isTelling } from "./fleet-conditions.js";
 import { addFinalizer, drainFinalizer, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
 import { objectStatus } from "./fleet-object-status.js";
 import type { FleetObjects, Prepared } from "./fleet-objects.js";
+import type { GatewayLink } from "./gateway-stream.js";
 import { type GatewayAddress, GatewayStreams } from "./gateway-streams.js";
 import { markPods } from "./mark-pods.js";
 import { observePod, type Pod, podFault } from "./observe-pod.js";
-import { actionEvents } from "./plan-events.js";
+import { actionEvents, conditionEvents } from "./plan-events.js";
 import { RefusedCreates } from "./refused-creates.js";
 import { rememberedStatus, StatusWriter } from "./status-writer.js";
+import { withAdvice } from "./what-helps.js";
 
 export interface FleetParts {
-  readonly api: KubernetesApi;
+  readonly api: KubernetesApi & Pick<FleetApi, "told">;
   readonly caches: FleetCaches;
   readonly events: EventRecorder;
   readonly clock: Clock;
@@ -40,7 +43,7 @@ export interface FleetParts {
   /** Of this leader; see `Observed.epoch`. */
   readonly epoch: number;
   readonly objects: FleetObjects;
-  readonly connect: (gateway: GatewayAddress) => Client;
+  readonly connect: (gateway: GatewayAddress) => GatewayLink;
   /** Something of the fleet's gateways changed that a plan may depend on. */
   readonly onChange: () => void;
 }
@@ -205,10 +208,14 @@ export class FleetReconciler {
       problems: turn.deleting ? [] : prepared.problems,
       warnings: [...prepared.warnings, ...memoryWarnings(gateways, object.spec.pools)],
       tuning: tuningVerified(gateways, object.spec.pools),
-      refusals: [...prepared.refusals, ...this.#refused.told, ...applied.refusals.flatMap(describeRefusal)],
-      podFaults: pods.flatMap((pod) => podFault(pod) ?? []),
+      refusals: [...this.#parts.api.told, ...prepared.refusals, ...this.#refused.told, ...applied.refusals.flatMap(describeRefusal)],
+      podFaults: [
+        ...pods.flatMap((pod) => podFault(pod) ?? []),
+        ...deployedFaults({ ...this.#key, uid: object.metadata.uid ?? "" }, this.#parts.caches),
+      ],
       dryRun: object.spec.dryRun,
     });
+    if (!turn.deleting) for (const event of conditionEvents(object, conditions)) this.#parts.events.record(event);
     const facts = {
       name: object.metadata.name,
       generation: object.metadata.generation ?? 0,
@@ -247,7 +254,7 @@ interface Turn {
 
 /** Refused creations are told by `RefusedCreates`, also while they are not tried. */
 function describeRefusal({ action, message }: Applied["refusals"][number]): readonly string[] {
-  return action.kind === "createPod" || action.kind === "wait" ? [] : [`${action.kind} ${action.pod} was refused: ${message}`];
+  return action.kind === "createPod" || action.kind === "wait" ? [] : [`${action.kind} ${action.pod} was refused: ${withAdvice(message)}`];
 }
 
 /** A pod is dialled as soon as it has an address and its containers may run. */

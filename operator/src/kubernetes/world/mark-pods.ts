@@ -1,9 +1,12 @@
-import type { FleetStatus } from "../../core/index.js";
+import { limits } from "@pushfleet/protocol";
+import { type FleetStatus, grantAnnotation, parseGrant } from "../../core/index.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi, ReadCache } from "../api/types.js";
 import { acceptingGate } from "../objects/pod-template.js";
+import { gateCondition, gateOf } from "./accepting-gate.js";
 import type { GatewayStream } from "./gateway-stream.js";
-import { observePod, type Pod } from "./observe-pod.js";
+import { inParallel } from "./in-parallel.js";
+import type { Pod } from "./observe-pod.js";
 
 /** On pods that `status.replicas` counts, "true". */
 export const countedLabel = "pushfleet.dev/counted";
@@ -16,15 +19,16 @@ export interface MarkParts {
 }
 
 /** Brings the gate and the counted label of each pod up to what was planned. Answers whether all is so. A pod that changed meanwhile is left
- *  to the next reconcile. */
+ *  to the next reconcile, and so is the label of one that was made after the plan: it was made with the right one. */
 export async function markPods(pods: readonly Pod[], status: FleetStatus, parts: MarkParts): Promise<boolean> {
-  const counted = new Set(status.pods.filter((pod) => pod.counted).map((pod) => pod.name));
-  const marked = await Promise.all(
-    pods
-      .filter((pod) => pod.metadata.deletionTimestamp === undefined)
-      .map(async (pod) => (await markGate(pod, parts)) && (await markCounted(pod, counted.has(pod.metadata.name), parts))),
-  );
-  return marked.every((one) => one);
+  const counted = new Map(status.pods.map((pod) => [pod.name, pod.counted]));
+  const living = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined);
+  let isAll = true;
+  await inParallel(living, limits.podWritesAtOnce, async (pod) => {
+    const isMarked = (await markGate(pod, parts)) && (await markCounted(pod, counted.get(pod.metadata.name), parts));
+    isAll &&= isMarked;
+  });
+  return isAll;
 }
 
 async function markGate(pod: Pod, parts: MarkParts): Promise<boolean> {
@@ -32,8 +36,7 @@ async function markGate(pod: Pod, parts: MarkParts): Promise<boolean> {
   if (wanted === undefined || wanted === gateOf(pod)) return true;
   const condition = {
     type: acceptingGate,
-    status: wanted,
-    reason: wanted === "True" ? "Serving" : "NotServing",
+    ...gateCondition(pod, wanted),
     lastTransitionTime: new Date(parts.nowMs).toISOString().replace(/\.\d+Z$/, "Z"),
   };
   return await patch(pod, { status: { conditions: [condition] } }, parts, { subresource: "status", strategic: true });
@@ -41,18 +44,14 @@ async function markGate(pod: Pod, parts: MarkParts): Promise<boolean> {
 
 /** `undefined`: leave it. Of a gateway that does not report nobody knows, and what it was stands. */
 export function wantedGate(pod: Pod, state: string | undefined): "True" | "False" | undefined {
-  const purpose = observePod(pod, {}, () => undefined)?.grant?.purpose ?? "serve";
+  const purpose = parseGrant(pod.metadata.annotations?.[grantAnnotation])?.purpose ?? "serve";
   if (purpose !== "serve") return "False";
   if (state === undefined) return undefined;
   return state === "serving" ? "True" : "False";
 }
 
-function gateOf(pod: Pod): string | undefined {
-  return pod.status?.conditions?.find((one) => one.type === acceptingGate)?.status;
-}
-
-async function markCounted(pod: Pod, counted: boolean, parts: MarkParts): Promise<boolean> {
-  if ((pod.metadata.labels?.[countedLabel] === "true") === counted) return true;
+async function markCounted(pod: Pod, counted: boolean | undefined, parts: MarkParts): Promise<boolean> {
+  if (counted === undefined || (pod.metadata.labels?.[countedLabel] === "true") === counted) return true;
   return await patch(pod, { metadata: { labels: { [countedLabel]: counted ? "true" : null } } }, parts);
 }
 

@@ -26,6 +26,7 @@ const node = (spec: Node["spec"]): Node => ({
   metadata: { name: "n1" },
   ...(spec === undefined ? {} : { spec }),
 });
+const gate = (reason: string) => ({ type: "pushfleet.dev/accepting", status: "False", reason });
 const noNode = () => undefined;
 
 describe("a pod as the planner sees it", () => {
@@ -46,8 +47,13 @@ describe("a pod as the planner sees it", () => {
 
   test.each([
     [{ phase: "Pending" }, "pending"],
-    [{ phase: "Pending", containerStatuses: [{ restartCount: 1 }] }, "running"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }] }, "pending"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }], conditions: [gate("Starting")] }, "pending"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }], conditions: [gate("NotServing")] }, "running"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1 }], conditions: [gate("NotServing")] }, "running"],
     [{ phase: "Running" }, "running"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 3, state: { waiting: { reason: "CrashLoopBackOff" } } }] }, "pending"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 0, state: { terminated: { exitCode: 1 } } }] }, "pending"],
     [{ phase: "Unknown", containerStatuses: [{ restartCount: 0, state: { running: {} } }] }, "running"],
     [{ phase: "Failed" }, "gone"],
     [{ phase: "Succeeded" }, "gone"],
@@ -100,6 +106,24 @@ test.each([
   [{ phase: "Failed", reason: "SysctlForbidden", message: "forbidden sysctl" }, "SysctlForbidden (forbidden sysctl)"],
 ])("what keeps a pod in status %j from running is told", (status, told) => {
   expect(podFault(pod({ status } as unknown as Partial<Pod>))).toContain(told);
+});
+
+test.each([
+  ["between its restarts", { state: { running: {} }, ready: false }, "container gateway failed (exit code 1 Error: no Redis)"],
+  ["once it is ready", { state: { running: {} }, ready: true }, undefined],
+  ["when it ended as it should", { state: { terminated: { exitCode: 0, reason: "Completed" } }, ready: false }, undefined],
+])("how a container ended is told %s", (_when, now, told) => {
+  const lastState = { terminated: { exitCode: 1, reason: "Error", message: "starting\nno Redis\n" } };
+  const fault = podFault(pod({ status: { containerStatuses: [{ name: "gateway", lastState, ...now }] } } as unknown as Partial<Pod>));
+  expect(fault).toBe(told === undefined ? undefined : `demo-default-2-1a2b3c4d: ${told}`);
+});
+
+test("last words in a record of ours are told as a sentence", () => {
+  const message = JSON.stringify({ level: "error", msg: "start failed", err: { message: "no Redis at redis:6379", stack: "…" } });
+  const lastState = { terminated: { exitCode: 1, reason: "Error", message } };
+  const status = { containerStatuses: [{ name: "gateway", lastState, state: { waiting: { reason: "CrashLoopBackOff" } } }] };
+  const told = "container gateway CrashLoopBackOff (exit code 1 Error: start failed: no Redis at redis:6379)";
+  expect(podFault(pod({ status } as unknown as Partial<Pod>))).toBe(`demo-default-2-1a2b3c4d: ${told}`);
 });
 
 test("a container that is being created is no fault", () => {

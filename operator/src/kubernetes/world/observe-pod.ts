@@ -2,6 +2,7 @@ import type { V1Node, V1Pod } from "@kubernetes/client-node";
 import { type AcceptedGrant, type GatewayReport, grantAnnotation, type ObservedPod, parseGrant } from "../../core/index.js";
 import type { Typed } from "../api/resources.js";
 import { poolLabel, revisionLabel, slotLabel } from "../objects/pod-template.js";
+import { hasAccepted } from "./accepting-gate.js";
 
 export type Pod = Typed<V1Pod>;
 export type Node = Typed<V1Node>;
@@ -32,7 +33,7 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
     createdAtMs: creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp),
     node: nodeName,
     zone: typeof node === "object" ? node.metadata.labels?.[zoneLabel] : undefined,
-    phase: node === "deleted" ? "gone" : phaseOf(pod),
+    phase: node === "deleted" ? "gone" : phaseOf(pod, known.report !== undefined),
     ready: pod.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true,
     terminating: deletionTimestamp !== undefined,
     leaving: typeof node === "object" ? whyLeaving(node) : undefined,
@@ -43,10 +44,17 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
 
 const zoneLabel = "topology.kubernetes.io/zone";
 
-function phaseOf({ status }: Pod): ObservedPod["phase"] {
+/** A container that fails over and over counts as one that has not started when no clients were ever let in, and between two starts, when no
+ *  process runs: nobody is on it, and it may be deleted. What reports runs, whatever a kubelet that lags behind says. */
+function phaseOf(pod: Pod, isReporting: boolean): ObservedPod["phase"] {
+  const { status } = pod;
   if (status?.phase === "Failed" || status?.phase === "Succeeded") return "gone";
-  const started = status?.containerStatuses?.some((one) => one.state?.running !== undefined || one.restartCount > 0) === true;
-  return started || status?.phase === "Running" ? "running" : "pending";
+  const containers = status?.containerStatuses ?? [];
+  if (isReporting) return "running";
+  if (containers.some((one) => one.restartCount > 0) && !hasAccepted(pod)) return "pending";
+  if (containers.some((one) => one.state?.running !== undefined)) return "running";
+  if (containers.some((one) => one.state?.waiting !== undefined || one.state?.terminated !== undefined)) return "pending";
+  return status?.phase === "Running" || containers.some((one) => one.restartCount > 0) ? "running" : "pending";
 }
 
 /** Taints by which a node says that it will go, or that nobody reaches it. Sources: kubernetes.io "Taints and Tolerations", cluster-autoscaler
@@ -79,12 +87,9 @@ export function whyLeaving({ metadata, spec }: Node): string | undefined {
 /** What keeps a pod from running, for a person: "demo-default-0-1a2b3c4d: ErrImagePull (…)". `undefined`: nothing the pod tells of. */
 export function podFault({ metadata, status }: Pod): string | undefined {
   const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  for (const { name, state, lastState } of statuses) {
-    const reason = state?.waiting?.reason;
-    if (reason === undefined || startingReasons.includes(reason)) continue;
-    const ended = lastState?.terminated;
-    const told = state?.waiting?.message ?? (ended === undefined ? undefined : `exit code ${ended.exitCode} ${ended.reason ?? ""}`.trim());
-    return `${metadata.name}: container ${name} ${reason}${told === undefined ? "" : ` (${told})`}`;
+  for (const one of statuses) {
+    const fault = containerFault(one);
+    if (fault !== undefined) return `${metadata.name}: container ${one.name} ${fault}`;
   }
   const scheduled = status?.conditions?.find((one) => one.type === "PodScheduled");
   if (scheduled?.status === "False")
@@ -92,5 +97,39 @@ export function podFault({ metadata, status }: Pod): string | undefined {
   if (status?.phase === "Failed") return `${metadata.name}: ${status.reason ?? "Failed"} (${status.message ?? "its containers ended"})`;
   return undefined;
 }
+
+/** How a container ended says more than that it waits to be started again, and stays said while it is tried again. */
+function containerFault({ state, lastState, ready }: ContainerStatus): string | undefined {
+  const reason = state?.waiting?.reason;
+  if (state?.terminated !== undefined && state.terminated.exitCode === 0) return undefined;
+  const ended = state?.terminated ?? lastState?.terminated;
+  if (reason !== undefined && startingReasons.includes(reason)) return undefined;
+  if (ended !== undefined && !ready && ended.exitCode !== 0) {
+    const words = lastWords(ended.message ?? "");
+    const how = `exit code ${ended.exitCode} ${ended.reason ?? ""}`.trim();
+    return `${reason ?? "failed"} (${how}${words === "" ? "" : `: ${words}`})`;
+  }
+  if (reason === undefined) return undefined;
+  return state?.waiting?.message === undefined ? reason : `${reason} (${state.waiting.message})`;
+}
+
+/** The last line of a log, which is a record of ours where the container is. */
+function lastWords(log: string): string {
+  const line = log.trim().split("\n").at(-1) ?? "";
+  const { msg, err } = parseRecord(line);
+  const said = [msg, err?.message].filter((one) => typeof one === "string");
+  return said.length === 0 ? line : said.join(": ");
+}
+
+function parseRecord(line: string): { readonly msg?: unknown; readonly err?: { readonly message?: unknown } | null } {
+  try {
+    const record: unknown = line.startsWith("{") ? JSON.parse(line) : undefined;
+    return record ?? {};
+  } catch {
+    return {}; // cut off at its end
+  }
+}
+
+type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];
 
 const startingReasons: readonly string[] = ["ContainerCreating", "PodInitializing"];

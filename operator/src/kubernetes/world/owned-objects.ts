@@ -1,4 +1,5 @@
 import type { ApiResult, KubernetesApi, KubernetesObject, ReadCache, Resource } from "../api/types.js";
+import { lookAtPlace } from "./foreign-object.js";
 
 /** One kind of owned object: where it is served and what is known of it. */
 export interface OwnedKind {
@@ -52,6 +53,11 @@ export class OwnedObjects {
     if (live !== undefined && isKnown && !hasDrifted(object, live, applied)) {
       applied.resourceVersion = live.metadata.resourceVersion ?? "";
       return { kind: "ensured" };
+    }
+    if (live === undefined) {
+      const standing = await lookAtPlace(this.#parts.api, kind.resource, object);
+      if (standing.kind === "foreign") return { kind: "refused", message: standing.message };
+      if (standing.kind === "unknown") return outcomeOf(standing.result);
     }
     let result = live !== undefined && isKnown ? await this.#putBack(kind, object) : await this.#parts.api.apply(kind.resource, object);
     if (result.kind === "ok" && hasMore(object, result.object)) result = await this.#putBack(kind, object);

@@ -2,6 +2,8 @@ import type { Action } from "../../core/index.js";
 import type { EventToRecord } from "../api/events.js";
 import type { Applied } from "./apply-actions.js";
 import type { PushGatewayObject } from "./fleet-caches.js";
+import type { StatusCondition } from "./fleet-conditions.js";
+import { withAdvice } from "./what-helps.js";
 
 /** What a person may want to read in `kubectl describe pgw`: what was done to pods and why, and what was refused. Upkeep is not told. */
 export function actionEvents(object: PushGatewayObject, { done, refusals }: Pick<Applied, "done" | "refusals">): readonly EventToRecord[] {
@@ -17,10 +19,21 @@ export function actionEvents(object: PushGatewayObject, { done, refusals }: Pick
       type: "Warning",
       reason: "WriteRefused",
       action: wordsOf(action)?.action ?? "Write",
-      note: `${pod}: ${message}`,
+      note: `${pod}: ${withAdvice(message)}`,
     };
   });
   return [...told, ...refused];
+}
+
+/** What has begun to be wrong with the fleet since its last status, and that nothing is any more. A refused write is an event by itself. */
+export function conditionEvents(object: PushGatewayObject, conditions: readonly StatusCondition[]): readonly EventToRecord[] {
+  const now = conditions.find((one) => one.type === "Degraded");
+  const before = object.status?.conditions?.find((one) => one.type === "Degraded");
+  if (now === undefined || (now.status === (before?.status ?? "False") && now.reason === before?.reason)) return [];
+  const { status, reason, message: note } = now;
+  if (status === "True")
+    return reason === "WriteRefused" ? [] : [{ regarding: object, type: "Warning", reason, action: "Reconcile", note }];
+  return before?.status === "True" ? [{ regarding: object, type: "Normal", reason, action: "Reconcile", note }] : [];
 }
 
 function wordsOf(action: Action): { readonly reason: string; readonly action: string } | undefined {

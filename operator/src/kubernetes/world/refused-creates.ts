@@ -1,5 +1,6 @@
 import { limits } from "@pushfleet/protocol";
 import type { Applied } from "./apply-actions.js";
+import { withAdvice } from "./what-helps.js";
 
 /** Pods whose creation the API server refuses (a quota, a webhook, a namespace that ends) are tried again ever more slowly; meanwhile the last
  *  refusal stays told. */
@@ -22,7 +23,7 @@ export class RefusedCreates {
     if (refused.length > 0) {
       this.#untilMs = nowMs + Math.min(limits.createRefusedMaxMs, limits.createRefusedMs * 2 ** Math.min(this.#count, 16));
       this.#count += 1;
-      this.#told = [...new Set(refused.map((one) => one.message))].map((message) => `creating pods was refused: ${message}`);
+      this.#told = [...new Set(refused.map((one) => one.message))].map((message) => `creating pods was refused: ${withAdvice(message)}`);
     } else if (done.some((action) => action.kind === "createPod")) {
       this.#count = 0;
       this.#told = [];

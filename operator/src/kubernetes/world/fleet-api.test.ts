@@ -1,0 +1,75 @@
+import { limits } from "@pushfleet/protocol";
+import { ManualClock } from "@pushfleet/service";
+import { beforeEach, expect, test } from "vitest";
+import { resources } from "../api/resources.js";
+import type { ApiResult, KubernetesApi } from "../api/types.js";
+import { FleetApi } from "./fleet-api.js";
+
+const key = { namespace: "push", name: "demo" };
+const unavailable: ApiResult<never> = { kind: "unavailable", message: "timeout" };
+const ok = { kind: "ok", object: { apiVersion: "v1", kind: "Pod", metadata: { name: "demo" } } } as const;
+
+let clock: ManualClock;
+let sent: string[];
+/** What the next write is answered, and after how long. */
+let answer: { readonly result: ApiResult<unknown>; readonly afterMs: number };
+let api: FleetApi;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  sent = [];
+  answer = { result: ok, afterMs: 0 };
+  const write = async (kind: string): Promise<ApiResult<unknown>> => {
+    sent.push(kind);
+    const { result, afterMs } = answer;
+    if (afterMs > 0) await new Promise<void>((resolve) => clock.after(afterMs, resolve));
+    return result;
+  };
+  const inner = {
+    ...{ get: async () => ok, list: async () => unavailable, watch: async () => unavailable },
+    patch: (resource: { readonly kind: string }) => write(resource.kind),
+    delete: (resource: { readonly kind: string }) => write(resource.kind),
+  };
+  api = new FleetApi({ api: inner as unknown as KubernetesApi, clock });
+});
+
+const patch = () => api.patch(resources.pods, key, {});
+
+async function patchUnanswered(): Promise<void> {
+  answer = { result: unavailable, afterMs: limits.kubernetesRequestMs };
+  const patched = patch();
+  clock.advance(limits.kubernetesRequestMs);
+  expect(await patched).toEqual(unavailable);
+}
+
+test("a write that was not answered keeps others of the fleet from being sent, but for its PushGateway", async () => {
+  await patchUnanswered();
+  answer = { result: ok, afterMs: 0 };
+  expect(await patch()).toMatchObject({ kind: "unavailable", message: "not tried: patch Pod demo was not answered" });
+  expect(await api.delete(resources.pods, key)).toMatchObject({ kind: "unavailable" });
+  expect(await api.patch(resources.pushGateways, key, {})).toMatchObject({ kind: "ok" });
+  expect(await api.get(resources.secrets, key)).toMatchObject({ kind: "ok" });
+  expect(sent).toEqual(["Pod", "PushGateway"]);
+  expect(api.told).toEqual([expect.stringMatching(/within 5 s \(patch Pod demo\): look for an admission webhook/)]);
+});
+
+test("after a while one is tried, and when it is answered all are sent again", async () => {
+  await patchUnanswered();
+  clock.advance(limits.unansweredRestMs);
+  answer = { result: ok, afterMs: 100 };
+  const [first, second] = [patch(), patch()];
+  expect(await second).toMatchObject({ kind: "unavailable" });
+  clock.advance(100);
+  expect(await first).toMatchObject({ kind: "ok" });
+  answer = { result: ok, afterMs: 0 };
+  expect(await Promise.all([patch(), patch()])).toMatchObject([{ kind: "ok" }, { kind: "ok" }]);
+  expect(api.told).toEqual([]);
+});
+
+test("an API server that is gone and says so, or refuses, is asked again at once", async () => {
+  answer = { result: unavailable, afterMs: 0 };
+  await patch();
+  answer = { result: { kind: "refused", status: 403, reason: "Forbidden", message: "no" }, afterMs: 0 };
+  expect(await patch()).toMatchObject({ kind: "refused" });
+  expect([sent.length, api.told]).toEqual([2, []]);
+});

@@ -1,0 +1,73 @@
+import { limits } from "@pushfleet/protocol";
+import type { Clock } from "@pushfleet/service";
+import { resources } from "../api/resources.js";
+import type { ApiResult, KubernetesApi, Resource } from "../api/types.js";
+
+export interface FleetApiParts {
+  readonly api: KubernetesApi;
+  readonly clock: Pick<Clock, "monotonicMs">;
+}
+
+/** The API server as one fleet uses it. A write that waits for its whole time is most often one that an admission webhook does not answer: it has
+ *  held a connection that other fleets need, and the fleet's next write would hold it as long. So after one such no other write of this fleet
+ *  is begun for a while, then one at a time until one is answered. Reads, and what is written to the PushGateway itself, go on. */
+export class FleetApi implements KubernetesApi {
+  readonly get: KubernetesApi["get"];
+  readonly list: KubernetesApi["list"];
+  readonly watch: KubernetesApi["watch"];
+  readonly #parts: FleetApiParts;
+  #unanswered: { readonly what: string; readonly untilMs: number } | undefined;
+  #isTrying = false;
+
+  constructor(parts: FleetApiParts) {
+    const { api } = parts;
+    this.#parts = parts;
+    this.get = api.get.bind(api);
+    this.list = api.list.bind(api);
+    this.watch = api.watch.bind(api);
+  }
+
+  /** For a condition, as long as it is so. */
+  get told(): readonly string[] {
+    if (this.#unanswered === undefined) return [];
+    const seconds = limits.kubernetesRequestMs / 1000;
+    const { what } = this.#unanswered;
+    return [`the API server did not answer within ${seconds} s (${what}): look for an admission webhook in its way that does not answer`];
+  }
+
+  readonly create: KubernetesApi["create"] = (resource, object, options) =>
+    this.#write(resource, `create ${resource.kind} ${object.metadata.name}`, () => this.#parts.api.create(resource, object, options));
+
+  readonly apply: KubernetesApi["apply"] = (resource, object, options) =>
+    this.#write(resource, `apply ${resource.kind} ${object.metadata.name}`, () => this.#parts.api.apply(resource, object, options));
+
+  readonly replace: KubernetesApi["replace"] = (resource, object, options) =>
+    this.#write(resource, `replace ${resource.kind} ${object.metadata.name}`, () => this.#parts.api.replace(resource, object, options));
+
+  readonly patch: KubernetesApi["patch"] = (resource, key, patch, options) =>
+    this.#write(resource, `patch ${resource.kind} ${key.name}`, () => this.#parts.api.patch(resource, key, patch, options));
+
+  readonly delete: KubernetesApi["delete"] = (resource, key, options) =>
+    this.#write(resource, `delete ${resource.kind} ${key.name}`, () => this.#parts.api.delete(resource, key, options));
+
+  /** It is the operator's, not the fleet's. */
+  readonly close = (): Promise<void> => Promise.resolve();
+
+  async #write<T>({ kind }: Resource, what: string, send: () => Promise<ApiResult<T>>): Promise<ApiResult<T>> {
+    if (kind === resources.pushGateways.kind) return await send();
+    const { clock } = this.#parts;
+    const before = this.#unanswered;
+    if (before !== undefined && (this.#isTrying || clock.monotonicMs() < before.untilMs)) {
+      return { kind: "unavailable", message: `not tried: ${before.what} was not answered` };
+    }
+    this.#isTrying = before !== undefined;
+    const sentAtMs = clock.monotonicMs();
+    const result = await send();
+    const nowMs = clock.monotonicMs();
+    this.#isTrying = false;
+    const isUnanswered = result.kind === "unavailable" && nowMs - sentAtMs >= limits.unansweredWriteMs;
+    if (isUnanswered) this.#unanswered = { what, untilMs: nowMs + limits.unansweredRestMs };
+    else if (result.kind !== "unavailable") this.#unanswered = undefined;
+    return result;
+  }
+}

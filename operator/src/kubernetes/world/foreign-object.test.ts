@@ -1,0 +1,23 @@
+import { expect, test } from "vitest";
+import { resources } from "../api/resources.js";
+import type { ApiResult, KubernetesApi, KubernetesObject } from "../api/types.js";
+import { lookAtPlace } from "./foreign-object.js";
+
+const owner = { apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", name: "demo" };
+const service = (uid?: string): KubernetesObject => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { namespace: "push", name: "demo", ...(uid === undefined ? {} : { ownerReferences: [{ ...owner, uid }] }) },
+});
+const unavailable: ApiResult<never> = { kind: "unavailable", message: "timeout" };
+
+test.each<[string, ApiResult<KubernetesObject>, object]>([
+  ["nothing", { kind: "notFound" }, { kind: "free" }],
+  ["the fleet's own", { kind: "ok", object: service("ours") }, { kind: "free" }],
+  ["one of nobody", { kind: "ok", object: service() }, { kind: "foreign", message: expect.stringMatching(/^a Service demo exists/) }],
+  ["one of a fleet of that name before", { kind: "ok", object: service("former") }, { kind: "foreign" }],
+  ["what the API server does not say", unavailable, { kind: "unknown", result: unavailable }],
+])("where there is %s", async (_name, found, standing) => {
+  const api = { get: async () => found } as unknown as Pick<KubernetesApi, "get">;
+  expect(await lookAtPlace(api, resources.services, service("ours"))).toMatchObject(standing);
+});

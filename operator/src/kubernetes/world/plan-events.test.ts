@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import type { PushGatewayObject } from "./fleet-caches.js";
+import type { StatusCondition } from "./fleet-conditions.js";
+import { conditionEvents } from "./plan-events.js";
+
+const well = degraded("False", "Healthy");
+
+function degraded(status: "True" | "False", reason: string): StatusCondition {
+  return { type: "Degraded", status, reason, message: `because of ${reason}` };
+}
+
+test.each([
+  ["what begins to be wrong", well, degraded("True", "SecretMissing"), ["Warning SecretMissing"]],
+  ["another thing that is wrong", degraded("True", "PodsFail"), degraded("True", "SecretMissing"), ["Warning SecretMissing"]],
+  ["that nothing is wrong any more", degraded("True", "PodsFail"), well, ["Normal Healthy"]],
+  ["nothing while it goes on", degraded("True", "PodsFail"), degraded("True", "PodsFail"), []],
+  ["nothing at a fleet's start", undefined, well, []],
+  ["a problem at a fleet's start", undefined, degraded("True", "SecretMissing"), ["Warning SecretMissing"]],
+  ["nothing of a refused write, which is an event by itself", well, degraded("True", "WriteRefused"), []],
+])("events tell %s", (_what, before, now, told) => {
+  const status = before === undefined ? undefined : { conditions: [before] };
+  const object = { apiVersion: "v", kind: "PushGateway", metadata: { name: "demo" }, status } as unknown as PushGatewayObject;
+  expect(conditionEvents(object, [now]).map(({ type, reason }) => `${type} ${reason}`)).toEqual(told);
+});

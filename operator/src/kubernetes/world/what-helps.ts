@@ -1,0 +1,22 @@
+/** What a person can do about it when the API server refuses a write, by what its message says; "" where the message says it all. */
+export function whatHelps(message: string): string {
+  return advices.find(([sign]) => sign.test(message))?.[1] ?? "";
+}
+
+/** The words are kube-apiserver's: admission plugins of k8s.io/apiserver and k8s.io/kubernetes/plugin/pkg/admission. */
+const advices: readonly (readonly [RegExp, string])[] = [
+  [/exceeded quota: /, "raise the ResourceQuota, or ask for fewer or smaller gateways"],
+  [
+    /violates PodSecurity/,
+    "set tuning.unsafeSysctls of the pools to Tuner or None, or let the namespace admit such pods (label pod-security.kubernetes.io/enforce)",
+  ],
+  [/ValidatingAdmissionPolicy|admission webhook/, "ask who runs that policy, or change in the spec what it objects to"],
+  [/because it is being terminated/, "the namespace is being deleted: nothing can be made in it"],
+  [/ cannot (create|patch|update|delete) resource /, "give the operator's ServiceAccount that right (its ClusterRole lacks it)"],
+];
+
+/** The message with its advice. */
+export function withAdvice(message: string): string {
+  const advice = whatHelps(message);
+  return advice === "" ? message : `${message}: ${advice}`;
+}

@@ -1,0 +1,268 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
+import { describeWithPeers } from "../peers/peer.js";
+import { type RedisServer, startRedis } from "../peers/redis.js";
+import { waitFor } from "../peers/wait-for.js";
+import { conditionOf, type FleetObject, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
+import { KeptOperator } from "../support/operator-kept.js";
+import { clientSecret, fleetManifest, onePool, publishersSecret, ServedFleet } from "../support/operator-served.js";
+
+/** A fleet must be well again this long after the last cause of its trouble is gone. */
+const HEAL_MS = 20_000;
+
+describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its spec says", () => {
+  const place = { namespace: "push", name: "demo" };
+  let cluster: OperatorCluster;
+  let redis: RedisServer;
+  let operator: KeptOperator;
+  let served: ServedFleet;
+
+  beforeAll(async () => {
+    [redis, cluster] = await Promise.all([startRedis(), startOperatorCluster()]);
+    await cluster.createNamespace("push", clientSecret);
+    operator = await KeptOperator.start(cluster);
+    await cluster.apply(publishersSecret("push"), fleetManifest(place, redis.url));
+    await settled("demo", 2);
+    served = await ServedFleet.connect(cluster, place, 4);
+  }, 2 * KUBERNETES_START_DEADLINE_MS);
+
+  afterAll(async () => {
+    await served?.close();
+    await operator?.stop();
+    await cluster?.stop();
+    await redis?.stop();
+  });
+
+  const push = (...args: readonly string[]) => cluster.kubectl(["-n", "push", ...args]);
+  const edit = (spec: object, name = "demo") => push("patch", "pgw", name, "--type=merge", "-p", JSON.stringify({ spec }));
+
+  /** Serving so many, with nothing left to do and nothing wrong. */
+  const settled = (name: string, pods: number, deadlineMs = 30_000) =>
+    cluster.waitForFleet(
+      "push",
+      name,
+      `settled with ${pods}`,
+      (one) =>
+        one.status?.pods?.serving === pods &&
+        conditionOf(one, "Progressing").reason === "Settled" &&
+        conditionOf(one, "Degraded").status === "False",
+      deadlineMs,
+    );
+
+  /** Waits until the fleet says so, in a condition of that type. */
+  const told = (name: string, type: string, expected: { readonly status: string; readonly reason: string; readonly message: RegExp }) =>
+    cluster.waitForFleet("push", name, `${type} ${expected.status} ${expected.reason} ${expected.message}`, (one) => {
+      const { status, reason, message } = conditionOf(one, type);
+      return status === expected.status && reason === expected.reason && expected.message.test(message);
+    });
+
+  const warnings = async (reason: string, name = "demo"): Promise<string> =>
+    await push(
+      "get",
+      "events",
+      "--field-selector",
+      `type=Warning,reason=${reason},involvedObject.name=${name}`,
+      "-o",
+      "jsonpath={.items[*].message}",
+    );
+
+  const namesOf = async (name = "demo") => (await cluster.gateways("push", name)).map(({ metadata }) => `${metadata.name} ${metadata.uid}`);
+
+  /** Writes in five seconds in which nothing happens. */
+  async function writesMeanwhile(): Promise<number> {
+    const before = await operator.writes();
+    await delay(5_000); // the span that is measured
+    return (await operator.writes()) - before;
+  }
+
+  const available = (one: FleetObject) => conditionOf(one, "Available").status;
+
+  const policy = "pods-need-a-friend";
+  const selects = { matchLabels: { "kubernetes.io/metadata.name": "push" } };
+
+  test.each([
+    {
+      cause: "an admission policy that denies pods",
+      begin: () =>
+        cluster.apply(
+          {
+            apiVersion: "admissionregistration.k8s.io/v1",
+            kind: "ValidatingAdmissionPolicy",
+            metadata: { name: policy },
+            spec: {
+              matchConstraints: {
+                namespaceSelector: selects,
+                resourceRules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["pods"] }],
+              },
+              validations: [{ expression: "false", message: "ask the platform team for a friend" }],
+            },
+          },
+          {
+            apiVersion: "admissionregistration.k8s.io/v1",
+            kind: "ValidatingAdmissionPolicyBinding",
+            metadata: { name: policy },
+            spec: { policyName: policy, validationActions: ["Deny"] },
+          },
+        ),
+      end: () => cluster.kubectl(["delete", "validatingadmissionpolicybinding", policy]),
+      message: /creating pods was refused: .*ask the platform team for a friend: ask who runs that policy/,
+    },
+    {
+      cause: "a quota that is used up",
+      begin: () =>
+        cluster.apply({
+          apiVersion: "v1",
+          kind: "ResourceQuota",
+          metadata: { name: "few", namespace: "push" },
+          spec: { hard: { pods: "3" } },
+        }),
+      end: () => push("delete", "resourcequota", "few"),
+      message:
+        /creating pods was refused: .*exceeded quota: few, requested: pods=1, used: pods=\d, limited: pods=\d: raise the ResourceQuota/,
+    },
+  ])(
+    "$cause is told in conditions and events, tried ever more slowly, and gone once it is gone",
+    async ({ begin, end, message }) => {
+      const before = await namesOf();
+      const pods = before.length;
+      const felt = await served.during(async () => {
+        await begin();
+        const trial = { apiVersion: "v1", kind: "Pod", metadata: { name: "trial", namespace: "push" }, spec: restrictedPodSpec };
+        const isDenied = async () =>
+          (await cluster.kubernetes.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(trial))).status !== 0;
+        await waitFor(isDenied, { what: "pods to be denied", deadlineMs: 20_000, intervalMs: 200 });
+        await edit({ pools: [onePool({ minReplicas: pods + 1 })] });
+        await told("demo", "Progressing", { status: "True", reason: "WriteRefused", message });
+        const shown = await told("demo", "Degraded", { status: "True", reason: "WriteRefused", message });
+        expect(available(shown)).toBe("True");
+        expect(await warnings("WriteRefused")).toContain(`demo-default-${pods}-`);
+        // A few attempts, their event and the status.
+        expect(await writesMeanwhile()).toBeLessThan(10);
+        await end();
+        await settled("demo", pods + 1, HEAL_MS);
+      });
+      expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
+      expect(await namesOf()).toEqual(expect.arrayContaining(before));
+    },
+    120_000,
+  );
+
+  const whole = (pods: number) => ({ pools: [onePool({ minReplicas: pods })] });
+
+  test.each([
+    {
+      cause: "a Secret that is not there",
+      change: { gateway: { auth: { hs256SecretRef: { name: "absent" } } } },
+      undo: { gateway: { auth: { hs256SecretRef: { name: "jwt" } } } },
+      reason: "SecretMissing",
+      message: /gateway\.auth\.hs256SecretRef names the Secret absent, .*: create it with key/,
+    },
+    {
+      cause: "two pools on the same nodes",
+      change: { pools: [onePool(), onePool({ name: "second" })] },
+      undo: undefined,
+      reason: "PoolsOverlap",
+      message: /pools default and second select the same nodes, .*give their nodeSelectors different values/,
+    },
+    {
+      cause: "a store that this release has not",
+      change: { store: { kind: "Cassandra", contactPoints: ["cassandra"], localDataCenter: "dc1", keyspace: "push", allowVolatile: null } },
+      undo: { store: { kind: "Memory", contactPoints: null, localDataCenter: null, keyspace: null, allowVolatile: true } },
+      reason: "StoreUnsupported",
+      message: /cannot keep notifications in Cassandra: set store\.kind to/,
+    },
+  ])(
+    "an edit that names $cause touches nothing that runs, says what to do, and can be taken back",
+    async ({ change, undo, reason, message }) => {
+      const before = await namesOf();
+      const felt = await served.during(async () => {
+        await edit(change);
+        await told("demo", "SpecAccepted", { status: "False", reason, message });
+        await told("demo", "Progressing", { status: "False", reason, message });
+        const shown = await told("demo", "Degraded", { status: "True", reason, message });
+        expect(available(shown)).toBe("True");
+        await waitFor(async () => message.test(await warnings(reason)), { what: `an event ${reason}` });
+        await edit(undo ?? whole(before.length));
+        await settled("demo", before.length, HEAL_MS);
+      });
+      expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
+      expect(await namesOf()).toEqual(before);
+    },
+    60_000,
+  );
+
+  test.each([
+    { part: "gateway", pods: /demo-default-\d+-[0-9a-f]+: container gateway (ErrImagePull|ImagePullBackOff) \(.*not found/ },
+    { part: "router", pods: /demo-router-\S+: container router (ErrImagePull|ImagePullBackOff) \(.*not found/ },
+  ])(
+    "a $part image that cannot be pulled is told, what ran serves on, and taking it back is enough",
+    async ({ part, pods }) => {
+      const before = await namesOf();
+      const felt = await served.during(async () => {
+        await edit({ [part]: { image: `pushfleet/${part}:absent` } });
+        expect(available(await told("demo", "Degraded", { status: "True", reason: "PodsFail", message: pods }))).toBe("True");
+        await waitFor(async () => pods.test(await warnings("PodsFail")), { what: "an event" });
+        await edit({ [part]: { image: null } });
+        await settled("demo", before.length, HEAL_MS);
+      });
+      expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
+      expect(await namesOf()).toEqual(before);
+    },
+    60_000,
+  );
+
+  test.each([
+    {
+      cause: "a Secret that is made later",
+      name: "late",
+      spec: { gateway: { workers: 1, auth: { hs256SecretRef: { name: "later", key: "key" } } } },
+      reason: "SecretMissing",
+      message: /names the Secret later, /,
+      mend: () => push("create", "secret", "generic", "later", `--from-literal=key=${clientSecret}`),
+    },
+    {
+      cause: "a node for its pool",
+      name: "nowhere",
+      spec: { pools: [onePool({ nodeSelector: { role: "push" }, minReplicas: 1 })] },
+      reason: "PodsFail",
+      message: /nowhere-default-0-\S+: Unschedulable \(0\/3 nodes are available: 3 node\(s\) didn't match/,
+      mend: () => cluster.kubectl(["label", "node", "node-a", "role=push"]),
+    },
+    {
+      cause: "a Redis that is there",
+      name: "crashing",
+      spec: { registry: { kind: "Redis", url: "redis://127.0.0.1:1" } },
+      reason: "PodsFail",
+      message: /crashing-default-0-\S+: container gateway \S+ \(exit code 1 Error: start failed: no Redis at 127\.0\.0\.1:1 /,
+      mend: () => edit({ registry: { url: redis.url } }, "crashing"),
+    },
+    {
+      cause: "kernel settings that its namespace admits",
+      name: "privileged",
+      spec: { pools: [onePool({ tuning: { unsafeSysctls: "Pod", sysctls: { "net.core.somaxconn": "65535" } } })] },
+      reason: "WriteRefused",
+      message: /violates PodSecurity "restricted:latest": .*: set tuning\.unsafeSysctls/,
+      mend: () => edit({ pools: [onePool({ tuning: { unsafeSysctls: "None" } })] }, "privileged"),
+    },
+  ])(
+    "a new fleet that waits for $cause says so, and serves once it has it",
+    async ({ name, spec, reason, message, mend }) => {
+      await cluster.apply(fleetManifest({ namespace: "push", name }, redis.url, spec));
+      const shown = await told(name, "Degraded", { status: "True", reason, message });
+      expect(available(shown)).toBe("False");
+      await waitFor(async () => (await warnings(reason, name)) !== "", { what: `an event ${reason}` });
+      expect(await writesMeanwhile()).toBeLessThan(15);
+      await mend();
+      await settled(name, name === "nowhere" ? 1 : 2, HEAL_MS);
+      await push("delete", "pgw", name, "--wait=false");
+      await served.expectServed();
+    },
+    90_000,
+  );
+});
+
+const restrictedPodSpec = {
+  securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: "RuntimeDefault" } },
+  containers: [{ name: "c", image: "none", securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } } }],
+};
