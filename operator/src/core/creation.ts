@@ -1,7 +1,8 @@
 import { limits } from "@pushfleet/protocol";
 import type { Context } from "./context.js";
+import { markOf } from "./fencing.js";
 import { podName } from "./pod-name.js";
-import type { Action, PodGrant, PoolSpec } from "./types.js";
+import type { Action, Observed, PodGrant, PoolSpec } from "./types.js";
 
 export function createActions(context: Context, pool: PoolSpec, count: number, why: string): readonly Action[] {
   const { observed, spec } = context;
@@ -12,7 +13,7 @@ export function createActions(context: Context, pool: PoolSpec, count: number, w
     pool: pool.name,
     slot,
     revision: pool.revision,
-    grant: firstGrant(observed.epoch, context.nowMs),
+    grant: firstGrant(observed, context.nowMs),
     why,
   }));
 }
@@ -25,14 +26,14 @@ function freeSlots({ observed }: Context, pool: PoolSpec, count: number): readon
   return free;
 }
 
-function firstGrant(epoch: number, nowMs: number): PodGrant {
+function firstGrant(observed: Observed, nowMs: number): PodGrant {
   return {
     purpose: "serve",
     reconnectsPerSecond: 0,
     heldPerSecond: 0,
     deadlineMs: 0,
     stragglerGraceMs: 0,
-    epoch,
+    ...markOf(observed),
     serial: 0,
     sinceMs: nowMs,
     extensions: 0,

@@ -28,7 +28,9 @@ export function parseGrant(text: string | undefined): PodGrant | undefined {
     sinceMs = 0,
     extensions = 0,
   ] = numbers;
-  return { purpose, reconnectsPerSecond, heldPerSecond, deadlineMs, stragglerGraceMs, epoch, serial, sinceMs, extensions, reason };
+  const grant = { purpose, reconnectsPerSecond, heldPerSecond, deadlineMs, stragglerGraceMs, epoch, serial, sinceMs, extensions, reason };
+  const leader = value["leader"];
+  return typeof leader === "string" ? { ...grant, leader } : grant;
 }
 
 const numberFields = [

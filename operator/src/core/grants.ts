@@ -1,4 +1,5 @@
 import { type Context, referenceOf, type Wish } from "./context.js";
+import { bearsMark, markOf } from "./fencing.js";
 import type { PodView } from "./pod-view.js";
 import { isSilent } from "./silence.js";
 import type { Action, PodGrant } from "./types.js";
@@ -41,7 +42,7 @@ function nextGrant(context: Context, view: PodView, wish: Wish): PodGrant | unde
     heldPerSecond,
     deadlineMs: wish.deadlineMs,
     stragglerGraceMs: wish.purpose === "drain" ? context.spec.drain.stragglerGraceMs : 0,
-    epoch: context.observed.epoch,
+    ...markOf(context.observed),
     serial: (current?.serial ?? 0) + 1,
     sinceMs: current?.purpose === wish.purpose ? current.sinceMs : context.nowMs,
     extensions: wish.extensions,
@@ -51,7 +52,7 @@ function nextGrant(context: Context, view: PodView, wish: Wish): PodGrant | unde
 
 function isSame({ observed }: Context, current: PodGrant, wish: Wish): boolean {
   return (
-    current.epoch === observed.epoch &&
+    bearsMark(observed, current) &&
     current.purpose === wish.purpose &&
     current.reason === wish.reason &&
     current.reconnectsPerSecond === wish.reconnectsPerSecond &&

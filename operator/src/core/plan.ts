@@ -5,7 +5,7 @@ import { conditions } from "./conditions.js";
 import type { Context, DrainWish, Wait, Wish } from "./context.js";
 import { referenceOf } from "./context.js";
 import { type DrainPlan, planDrains } from "./drains.js";
-import { fence, newerEpoch } from "./fencing.js";
+import { bearsMark, fence, newerEpoch } from "./fencing.js";
 import { clientsMissing } from "./forced-moves.js";
 import { grantActions, markActions } from "./grants.js";
 import { advanceMemory } from "./memory.js";
@@ -146,7 +146,7 @@ function drainingWaits({ views, nowMs }: Context, { wishes }: Pick<DrainPlan, "w
 }
 
 function fenceWaits({ observed, grantsBlockedBy }: Context): readonly Wait[] {
-  const unmarked = observed.pods.some((pod) => pod.phase !== "gone" && pod.grant?.epoch !== observed.epoch);
+  const unmarked = observed.pods.some((pod) => pod.phase !== "gone" && !bearsMark(observed, pod.grant));
   return unmarked && grantsBlockedBy !== undefined ? [{ why: "no drain starts yet", blockedBy: grantsBlockedBy }] : [];
 }
 

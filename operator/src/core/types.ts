@@ -59,6 +59,9 @@ export interface Observed {
   /** Transitions of the operator's lease, ≥ 1: each leader's is higher than that of every leader before it. Local mode: 1. A world whose
    *  lease can be lost (somebody deletes it) starts again above the highest epoch written on a pod: a planner with a lower one does nothing. */
   readonly epoch: number;
+  /** Who leads, another name for each process: tells apart two that lead by Leases of their own and happen to have the same epoch. A world that
+   *  finds itself in that (`rivalOf`) raises its epoch before it plans. Absent where there can be only one. */
+  readonly leader?: string | undefined;
   /** All pods of the fleet, of any pool, revision and state, in any order. */
   readonly pods: readonly ObservedPod[];
   /** What the last `plan` returned, if it was kept. Losing it is safe: windows are waited for again, averages start again. */
@@ -157,6 +160,8 @@ export interface PodGrant {
   /** How often the deadline was put off though the drain was not paused. */
   readonly extensions: number;
   readonly reason: PurposeReason;
+  /** Who wrote it (`Observed.leader`). */
+  readonly leader?: string | undefined;
 }
 
 /** scaleDown: the pool does not need it. rollout: older revision. leaving: its node. poolRemoved: its pool is not in the spec any more.
