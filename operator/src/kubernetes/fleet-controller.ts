@@ -8,7 +8,7 @@ import type { OperatorFacts } from "./objects/index.js";
 import type { FleetCaches } from "./world/fleet-caches.js";
 import { FleetCertificates } from "./world/fleet-certificates.js";
 import { FleetObjects } from "./world/fleet-objects.js";
-import { FleetReconciler, type Reconciled } from "./world/fleet-reconciler.js";
+import { FleetReconciler, type Leadership, type Reconciled } from "./world/fleet-reconciler.js";
 import { OwnedObjects } from "./world/owned-objects.js";
 import { RouterScaler } from "./world/router-scaler.js";
 
@@ -22,8 +22,7 @@ export interface FleetControllerParts {
   readonly metrics: Registry;
   /** Aborts when this process does not lead any more. */
   readonly leading: AbortSignal;
-  /** Of this leader. */
-  readonly epoch: number;
+  readonly leadership: Leadership;
   readonly operator: OperatorFacts;
   readonly isWatched: (namespace: string) => boolean;
 }
