@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cpuMs, residentKib, startProgram } from "../processes.mjs";
 
-const adminPort = 9893;
 const startDeadlineMs = 30_000;
 
 /** The operator of this tree as its own process, alone on the server's core.
@@ -26,6 +26,7 @@ const startDeadlineMs = 30_000;
  * @param {string} kubeconfigFile @param {readonly string[]} nodeFlags @returns {Promise<Operator>} */
 export async function startOperator(kubeconfigFile, nodeFlags) {
   const folder = mkdtempSync(join(tmpdir(), "pushfleet-bench-"));
+  const adminPort = await freePort();
   const configuration = {
     id: "bench",
     kubeconfig: kubeconfigFile,
@@ -49,6 +50,17 @@ export async function startOperator(kubeconfigFile, nodeFlags) {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** @returns {Promise<number>} */
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer().on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
 }
 
 /** Over all labels of a metric in Prometheus' text.

@@ -10,6 +10,7 @@ import {
   createLogger,
   type FleetCertificate,
   gatewayServiceName,
+  hostPort,
   type Logger,
   openCertificate,
   type Readiness,
@@ -147,7 +148,7 @@ class RunningGateway implements Gateway {
 
   get addresses() {
     const { host } = this.#config.listen;
-    return { client: `${host}:${this.#listener?.ports[0] ?? 0}`, admin: this.#adminAddress, grpc: this.#grpcAddress };
+    return { client: hostPort(host, this.#listener?.ports[0] ?? 0), admin: this.#adminAddress, grpc: this.#grpcAddress };
   }
 
   get metrics(): MetricsRegistry {
@@ -161,7 +162,7 @@ class RunningGateway implements Gateway {
     addHealthService(this.#grpc, { services: [gatewayServiceName], readiness: () => this.readiness(), clock });
     this.#releases.push(() => this.#grpc.forceShutdown());
     const port = await bindGrpcServer(this.#grpc, grpc.host, grpc.port, certificate, { logger: this.#logger });
-    this.#grpcAddress = `${grpc.advertiseHost ?? grpc.host}:${port}`;
+    this.#grpcAddress = hostPort(grpc.advertiseHost ?? grpc.host, port);
     this.#listener = await this.#listen();
     this.#releases.push(() => this.#listener?.destroy());
     this.#releases.push(() => this.#worker.stop());
@@ -295,7 +296,7 @@ class RunningGateway implements Gateway {
       isFull: this.#isFull(),
     };
     const admitted = judge(handshake, gate, { monotonicMs: nowMs, wallMs: this.#parts.clock.nowMs(), random: Math.random() });
-    this.#metrics.admitted(admitted);
+    this.#metrics.admitted(admitted, nowMs);
     return admitted;
   }
 

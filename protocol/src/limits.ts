@@ -35,6 +35,10 @@ export const limits = {
   /** Told to the client by `auth_expiring` this long before `exp`. */
   authExpiringNoticeMs: 60_000,
   resumeLifetimeMs: 24 * 3600_000,
+  /** Of the reconnects of a user that fail, a gateway counts one in a window: whoever has a resume could otherwise make any number of them, and a
+   *  rollout that sees too many pauses itself. Users remembered for that; when more than these fail, each of them is worth counting. */
+  resumeFailureWindowMs: 60_000,
+  resumeFailuresRemembered: 20_000,
   registrationQueueMax: 200_000,
   registrationTimeoutMs: 5_000,
 

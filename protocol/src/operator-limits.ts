@@ -26,6 +26,8 @@ export const operatorLimits = {
   // operator in a cluster
   /** A gateway that has sent no status for this long does not report: three periods of its own. */
   statusSilenceMs: 15_000,
+  /** A status has about 150 bytes. */
+  gatewayStatusBytesMax: 64 * 1024,
   statusRetryMs: 250,
   statusRetryMaxMs: 5_000,
   drainCallMs: 2_000,

@@ -7,6 +7,7 @@ import {
   type Clock,
   createGrpcServer,
   createLogger,
+  hostPort,
   type Logger,
   openCertificate,
   type Readiness,
@@ -142,7 +143,7 @@ async function start(config: RouterConfig, parts: RouterParts, stops: (() => Pro
     await Promise.all([http.stop(), kafka?.stop()]);
   });
   return {
-    addresses: { http: http.address, admin: admin.address, grpc: `${config.grpc.host}:${grpcPort}` },
+    addresses: { http: http.address, admin: admin.address, grpc: hostPort(config.grpc.host, grpcPort) },
     link,
     metrics: metrics.registry,
     totals: metrics.totals,

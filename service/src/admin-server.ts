@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry as MetricsRegistry } from "prom-client";
+import { bareHost } from "./host-port.js";
 
 export interface AdminServer {
   /** "host:port" it listens on. */
@@ -53,7 +54,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
 export function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, host, () => {
+    server.listen(port, bareHost(host), () => {
       server.off("error", reject);
       resolve();
     });

@@ -4,6 +4,7 @@ import { type AllowedCallers, checkCallers } from "./allowed-callers.js";
 import { type FleetCertificate, type Tls, toCertificate } from "./fleet-certificate.js";
 import { type ExpectedPeer, parseIdentity, peerFault } from "./fleet-identity.js";
 import { isLoopback } from "./grpc.js";
+import { hostPort } from "./host-port.js";
 import type { Logger } from "./logging.js";
 
 const channelOptions: ClientOptions = {
@@ -61,7 +62,7 @@ export async function bindGrpcServer(
   }
   const bound = tls === undefined ? ServerCredentials.createInsecure() : serverCredentials(toCertificate(tls), options);
   return await new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, bound, (error, boundPort) => (error === null ? resolve(boundPort) : reject(error)));
+    server.bindAsync(hostPort(host, port), bound, (error, boundPort) => (error === null ? resolve(boundPort) : reject(error)));
   });
 }
 

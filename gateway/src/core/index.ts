@@ -4,6 +4,7 @@ export * from "./capacity.js";
 export * from "./connection.js";
 export * from "./deadline-wheel.js";
 export * from "./drain-schedule.js";
+export * from "./failed-resumes.js";
 export * from "./gap-pacer.js";
 export * from "./heartbeat-wheel.js";
 export * from "./open-connection.js";

@@ -1,4 +1,14 @@
-import { closeCodes, closeReason, type DeviceId, errorBody, idExpected, limits, parseDeviceId, tryAgainReason } from "@pushfleet/protocol";
+import {
+  closeCodes,
+  closeReason,
+  type DeviceId,
+  errorBody,
+  idExpected,
+  limits,
+  parseDeviceId,
+  tryAgainReason,
+  type UserId,
+} from "@pushfleet/protocol";
 import { parseResume, type Resume, type ResumeKeys } from "../core/resume.js";
 import type { TokenVia } from "../core/token.js";
 import type { HandshakeBucket } from "../core/token-bucket.js";
@@ -17,7 +27,7 @@ export interface Handshake {
 }
 
 /** `arrive`: upgrade it. `close`: upgrade it and close at once, for browsers cannot read a failed upgrade. `http`: do not upgrade.
- *  `failsResume`: a valid resume was presented, so that this is a reconnect that failed. */
+ *  `failsResumeOf`: whose valid resume was presented, so that this is a reconnect that failed. */
 export type Admitted =
   | {
       readonly kind: "arrive";
@@ -28,14 +38,14 @@ export type Admitted =
   | {
       readonly kind: "close";
       readonly result: HandshakeResult;
-      readonly failsResume: boolean;
+      readonly failsResumeOf: UserId | undefined;
       readonly code: number;
       readonly reason: string;
     }
   | {
       readonly kind: "http";
       readonly result: HandshakeResult;
-      readonly failsResume: boolean;
+      readonly failsResumeOf: UserId | undefined;
       readonly status: string;
       readonly body: string;
       readonly retryAfterSeconds: number | undefined;
@@ -63,15 +73,15 @@ export interface Moment {
 export function admit(handshake: Handshake, gate: GateState, moment: Moment): Admitted {
   if (handshake.origin !== "" && gate.allowedOrigins?.has(handshake.origin) === false) return forbiddenOrigin;
   const resume = handshake.resume === undefined ? noResume : parseResume(handshake.resume, moment.wallMs, gate.resumeKeys);
-  const admission = gate.bucket.admit(resume.kind === "valid", moment.monotonicMs, moment.random);
-  const resumes = resume.kind === "valid";
+  const resumes = resume.kind === "valid" ? resume.user : undefined;
+  const admission = gate.bucket.admit(resumes !== undefined, moment.monotonicMs, moment.random);
   if (admission.kind === "refused") return busy(admission.retryAfterMs, resumes);
   // No failed reconnect: the balancer has not noticed the cordon yet. A rollout that counted these would pause itself.
   const cordonedMs = gate.isFleetDeleted ? limits.fleetDeletedRetryMs : limits.cordonedRetryMs;
-  if (gate.isCordoned) return tryAgain(jittered(cordonedMs, moment.random), false);
+  if (gate.isCordoned) return tryAgain(jittered(cordonedMs, moment.random), undefined);
   if (gate.isFull) return tryAgain(jittered(limits.fullRetryMs, moment.random), resumes);
   const device = handshake.device === undefined ? undefined : parseDeviceId(handshake.device);
-  if (handshake.device !== undefined && device === undefined) return { ...badDevice, failsResume: resumes };
+  if (handshake.device !== undefined && device === undefined) return { ...badDevice, failsResumeOf: resumes };
   return { kind: "arrive", device, token: readToken(handshake), arrived: readArrived(resume, handshake.downMs) };
 }
 
@@ -80,7 +90,7 @@ const noResume: Resume = { kind: "invalid" };
 const forbiddenOrigin: Admitted = {
   kind: "http",
   result: "forbidden_origin",
-  failsResume: false,
+  failsResumeOf: undefined,
   status: "403 Forbidden",
   body: errorBody({ code: "forbidden", message: "this origin is not among listen.allowedOrigins" }),
   retryAfterSeconds: undefined,
@@ -93,19 +103,19 @@ const badDevice = {
   reason: closeReason(`device: expected ${idExpected}`),
 } as const;
 
-function busy(retryAfterMs: number, failsResume: boolean): Admitted {
+function busy(retryAfterMs: number, failsResumeOf: UserId | undefined): Admitted {
   return {
     kind: "http",
     result: "busy",
-    failsResume,
+    failsResumeOf,
     status: "503 Service Unavailable",
     body: errorBody({ code: "busy", message: "too many handshakes at the moment", retryAfterMs }),
     retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1000)),
   };
 }
 
-function tryAgain(retryAfterMs: number, failsResume: boolean): Admitted {
-  return { kind: "close", result: "refused", failsResume, code: closeCodes.tryAgainLater.code, reason: tryAgainReason(retryAfterMs) };
+function tryAgain(retryAfterMs: number, failsResumeOf: UserId | undefined): Admitted {
+  return { kind: "close", result: "refused", failsResumeOf, code: closeCodes.tryAgainLater.code, reason: tryAgainReason(retryAfterMs) };
 }
 
 /** From half of `ms` to one and a half times it. */

@@ -1,5 +1,6 @@
-import { closeCodes } from "@pushfleet/protocol";
+import { closeCodes, type UserId } from "@pushfleet/protocol";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { FailedResumes } from "../core/failed-resumes.js";
 import type { Admitted } from "./handshake.js";
 import { memoryBytes, openFiles } from "./machine.js";
 import { TimeHistogram } from "./time-histogram.js";
@@ -63,6 +64,7 @@ export class Metrics {
   reconnectsSent = 0;
   drainCloses = 0;
   deliveries = 0;
+  readonly #failedResumes = new FailedResumes();
 
   constructor(sources: MetricsSources) {
     const registers = [this.registry];
@@ -92,21 +94,32 @@ export class Metrics {
     this.#gauge("max_fds", "Limit of open file descriptors", () => sources.nofile ?? 0);
     this.#counter("heartbeats_total", "Pings sent", () => this.heartbeats);
     this.#counter("heartbeat_failures_total", "Connections closed for want of a pong", () => this.heartbeatFailures);
-    this.#counter("resume_attempts_total", "Handshakes that presented a valid resume, but while cordoned", () => this.resumeAttempts);
-    this.#counter("resume_failures_total", "Of those, the ones that got no hello", () => this.resumeFailures);
+    this.#counter(
+      "resume_attempts_total",
+      "Handshakes that presented a valid resume and have their result, but while cordoned",
+      () => this.resumeAttempts,
+    );
+    this.#counter("resume_failures_total", "Of those, the ones that got no hello, one a minute of each user", () => this.resumeFailures);
     this.#labelled("handshakes_total", "Attempts to connect, by result", "result", () => Object.entries(this.handshakes));
     this.#labelled("closes_total", "Closed connections, by close code", "code", () => this.closes);
     this.#labelled("cuts_total", "Connections cut with nothing on the wire (1006), by reason", "reason", () => this.cuts);
   }
 
-  /** An upgrade was decided on: the result of one that arrives comes later. */
-  admitted(admitted: Admitted): void {
-    if (admitted.kind === "arrive") {
-      if (admitted.arrived?.resumed !== undefined) this.resumeAttempts += 1;
-      return;
-    }
+  /** An upgrade was decided on, at `nowMs` (monotonic): the result of one that arrives comes later. */
+  admitted(admitted: Admitted, nowMs: number): void {
+    if (admitted.kind === "arrive") return;
     this.handshake(admitted.result);
-    if (!admitted.failsResume) return;
+    if (admitted.failsResumeOf !== undefined) this.resumeFailed(admitted.failsResumeOf, nowMs);
+  }
+
+  /** A handshake that presented a valid resume got its hello, or was replaced by a newer one of its device. */
+  resumeSucceeded(): void {
+    this.resumeAttempts += 1;
+  }
+
+  /** One that presented the resume of `user` got none. */
+  resumeFailed(user: UserId, nowMs: number): void {
+    if (!this.#failedResumes.isFirst(user, nowMs)) return;
     this.resumeAttempts += 1;
     this.resumeFailures += 1;
   }

@@ -1,4 +1,5 @@
 import type { TemplatedApp, us_listen_socket } from "uWebSockets.js";
+import { bareHost } from "@pushfleet/service";
 import { uws } from "./uws.js";
 
 export interface Listener {
@@ -55,7 +56,7 @@ type ListenWithOptions = (host: string, port: number, options: number, done: (so
 
 function openPort(app: TemplatedApp, hostText: string, port: number, isShared: boolean): Promise<us_listen_socket> {
   return new Promise((resolve, reject) => {
-    const host = hostText.replace(/^\[(.*)\]$/, "$1");
+    const host = bareHost(hostText);
     (app.listen as unknown as ListenWithOptions).call(app, host, port, isShared ? 0 : exclusivePort, (socket) => {
       if (socket === false) reject(new Error(`listen: ${hostText}:${port} is taken or not an address of this machine`));
       else resolve(socket);

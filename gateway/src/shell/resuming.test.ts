@@ -1,4 +1,4 @@
-import type { UserId } from "@pushfleet/protocol";
+import { limits, type UserId } from "@pushfleet/protocol";
 import { ManualClock } from "@pushfleet/service";
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../../test/peers/wait-for.js";
@@ -44,9 +44,10 @@ describe("of the handshakes that present a valid resume a gateway counts", () =>
     await start();
     const client = example.open(`?device=phone${await resumeOf(await example.connect())}`);
     await client.opened;
-    expect(totals()).toEqual([1, 0]);
+    expect(totals()).toEqual([0, 0]); // nobody knows yet
     client.socket.terminate();
     await waitFor(() => totals()[1] === 1, { what: "the failure" });
+    expect(totals()).toEqual([1, 1]);
   });
 
   test("a full gateway's 1013 as a failure", async () => {
@@ -60,9 +61,28 @@ describe("of the handshakes that present a valid resume a gateway counts", () =>
     const resume = await resumeOf(await example.connect());
     const one = async (client: ExampleClient) => await Promise.race([client.closed, client.frame("hello").catch(() => {})]);
     for (let i = 0; i < 4; i++) await one(presenting(resume));
-    const busy = Number(await example.metric('pushfleet_gateway_handshakes_total{result="busy"}'));
-    expect(busy).toBeGreaterThan(0);
-    expect(example.gateway.status().resumeFailures).toBe(busy);
+    expect(Number(await example.metric('pushfleet_gateway_handshakes_total{result="busy"}'))).toBeGreaterThan(0);
+    expect(example.gateway.status().resumeFailures).toBe(1);
+  });
+
+  test.each<readonly [string, (resume: string) => ExampleClient]>([
+    ["with a token that is not accepted", (resume) => presenting(resume, { exp: 1_600_000_000 })],
+    ["with a device that is no id", (resume) => example.open(`?token=${example.token()}&device=a%20b${resume}`)],
+    ["with a token of another user", (resume) => presenting(resume, { sub: "usr_1", exp: 1_600_000_000 })],
+  ])("one failure a minute of a user who fails again and again %s, or a single client would pause a rollout", async (_, open) => {
+    const clock = new ManualClock();
+    await start({ clock });
+    const resume = await resumeOf(await example.connect());
+    const others = [await resumeOf(await example.connect("usr_42", "tablet")), resume];
+    for (let i = 0; i < 10; i++) await open(others[i % 2] ?? "").closed;
+    await waitFor(() => totals()[1] !== 0, { what: "the failure" });
+    expect(totals()).toEqual([1, 1]);
+    clock.advance(limits.resumeFailureWindowMs);
+    await open(resume).closed;
+    await waitFor(() => totals()[1] === 2, { what: "another failure" });
+    await presenting(await resumeOf(await example.connect("usr_43")), { sub: "usr_43", exp: 1_600_000_000 }).closed;
+    await waitFor(() => totals()[1] === 3, { what: "another user's" });
+    expect(totals()).toEqual([3, 3]);
   });
 
   test("what a cordoned gateway refuses in neither: the balancer has not noticed yet", async () => {

@@ -124,8 +124,10 @@ export class Worker {
   #onNoHello({ arrived }: Connection, code: number): void {
     const { metrics } = this.#options;
     metrics.handshake(resultOfClose(code));
+    if (arrived?.resumed === undefined) return;
     // Replaced, its device has a newer connection: that is no reconnect that failed.
-    if (arrived?.resumed !== undefined && code !== closeCodes.replaced.code) metrics.resumeFailures += 1;
+    if (code === closeCodes.replaced.code) metrics.resumeSucceeded();
+    else metrics.resumeFailed(arrived.resumed.user, this.#options.nowMs());
   }
 
   // ---- what others ask for ----
@@ -243,6 +245,7 @@ export class Worker {
     table.markOpen(connection);
     this.#heartbeats.add(connection);
     metrics.handshake("accepted");
+    if (arrived?.resumed !== undefined) metrics.resumeSucceeded();
     if (arrived?.resumed?.user === core.user && arrived.resumed.device === core.device) metrics.resumed += 1;
     if (arrived?.downMs !== undefined) metrics.reconnect.observe(arrived.downMs / 1000);
     const wallMs = Math.floor(clock.nowMs());

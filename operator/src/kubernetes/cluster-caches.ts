@@ -7,6 +7,7 @@ import type { CacheChange, KubernetesApi, KubernetesObject, ObjectKey, Resource 
 import { type FleetCaches, keyOf, type PushGatewayObject } from "./world/fleet-caches.js";
 import { type Node, type Pod, whyLeaving } from "./world/observe-pod.js";
 import type { OwnedKind } from "./world/owned-objects.js";
+import { trimPod } from "./world/trim-pod.js";
 
 export interface ClusterCachesParts {
   readonly api: KubernetesApi;
@@ -35,7 +36,7 @@ const ownedResources: readonly Resource[] = [
 /** What the operator reads of a cluster, kept by watches: all PushGateways and nodes, and the objects that are its own. */
 export class ClusterCaches implements FleetCaches {
   readonly pushGateways = new ObjectCache<PushGatewayObject>();
-  readonly pods = new ObjectCache<Pod>({ owner: ownerOf, node: (pod) => listOf(pod.spec?.nodeName), router: routerOf });
+  readonly pods = new ObjectCache<Pod>({ owner: ownerOf, node: (pod) => listOf(pod.spec?.nodeName), router: routerOf }, trimPod);
   readonly nodes = new ObjectCache<Node>();
   readonly owned: ReadonlyMap<string, OwnedKind>;
   readonly #reflectors: readonly Pick<Reflector<KubernetesObject>, "start" | "stop" | "synced">[];

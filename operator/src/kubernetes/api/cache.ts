@@ -13,6 +13,7 @@ export type ChangeListener<T> = (change: CacheChange<T>) => void;
 export class ObjectCache<T extends KubernetesObject> implements ReadCache<T> {
   readonly #objects = new Map<string, T>();
   readonly #index: ObjectIndex<T>;
+  readonly #trim: (object: T) => T;
   readonly #listeners: ChangeListener<T>[] = [];
   /** Versions of our own writes that the watch has not reached, by key, also of what was deleted since: nothing older is believed. */
   readonly #pending = new Map<string, number>();
@@ -25,8 +26,10 @@ export class ObjectCache<T extends KubernetesObject> implements ReadCache<T> {
   #resourceVersion = "";
   #synced = false;
 
-  constructor(indexes: IndexFunctions<T> = {}) {
+  /** `trim`: what is kept of an object; its metadata at least. */
+  constructor(indexes: IndexFunctions<T> = {}, trim: (object: T) => T = (object) => object) {
     this.#index = new ObjectIndex(indexes);
+    this.#trim = trim;
   }
 
   listen(listener: ChangeListener<T>): void {
@@ -156,7 +159,7 @@ export class ObjectCache<T extends KubernetesObject> implements ReadCache<T> {
     const { uid } = object.metadata;
     const replaced =
       before !== undefined && before.metadata.uid !== uid ? this.#remove(key, versionNumber(object.metadata.resourceVersion), true) : [];
-    const after = withoutManagedFields(object);
+    const after = this.#trim(withoutManagedFields(object));
     this.#objects.set(key, after);
     this.#listed = undefined;
     const same = replaced.length === 0 ? before : undefined;

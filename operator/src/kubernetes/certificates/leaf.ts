@@ -25,12 +25,11 @@ export interface Leaf {
 /** A certificate for both ends of a connection (serverAuth, clientAuth), with a new key. It never outlives its authority. */
 export async function issueLeaf(authority: Authority, wish: LeafWish): Promise<Leaf> {
   const keys = await createKeys();
-  const signer = await signingKey(authority);
-  const issuer = new x509.X509Certificate(authority.cert);
+  const { signer, subject, keyIdentifier } = await issuerOf(authority);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: createSerialNumber(),
     subject: [{ O: [wish.namespace] }, { OU: [wish.fleet] }, { CN: [wish.id.slice(0, commonNameMax)] }],
-    issuer: issuer.subjectName,
+    issuer: subject,
     notBefore: new Date(wish.nowMs - limits.certificateBackdateMs),
     notAfter: new Date(leafNotAfterMs(authority, wish.nowMs)),
     publicKey: keys.publicKey,
@@ -45,12 +44,33 @@ export async function issueLeaf(authority: Authority, wish: LeafWish): Promise<L
         ...wish.dnsNames.map((value) => ({ type: "dns" as const, value })),
       ]),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-      ...authorityKeyIdentifier(issuer),
+      ...keyIdentifier,
     ],
   });
   const cert = certificate.toString("pem");
   const { validFrom, validTo } = new X509Certificate(cert);
   return { cert, key: await privatePem(keys), notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
+}
+
+interface Issuer {
+  readonly signer: Awaited<ReturnType<typeof signingKey>>;
+  readonly subject: x509.Name;
+  readonly keyIdentifier: readonly x509.Extension[];
+}
+
+/** Reading an authority takes longer than signing by it, and a fleet's certificates are made many at a time. */
+const issuers = new WeakMap<Authority, Promise<Issuer>>();
+
+function issuerOf(authority: Authority): Promise<Issuer> {
+  const known = issuers.get(authority) ?? readIssuer(authority);
+  issuers.set(authority, known);
+  return known;
+}
+
+async function readIssuer(authority: Authority): Promise<Issuer> {
+  const certificate = new x509.X509Certificate(authority.cert);
+  const signer = await signingKey(authority);
+  return { signer, subject: certificate.subjectName, keyIdentifier: authorityKeyIdentifier(certificate) };
 }
 
 /** As the authority says it: how it is made of a key differs (RFC 5280 §4.2.1.2, RFC 7093), and OpenSSL refuses two that differ. */

@@ -1,4 +1,4 @@
-import type { Client } from "@grpc/grpc-js";
+import { createSecureContext, type SecureContext } from "node:tls";
 import { limits } from "@pushfleet/protocol";
 import { type Clock, createGrpcClient, type FleetCertificate, holdCertificate } from "@pushfleet/service";
 import { resources } from "../api/resources.js";
@@ -16,9 +16,11 @@ import {
 } from "../certificates/index.js";
 import { authoritySecretName, type Fleet, gatewayTlsSecretName, routerName, routerTlsSecretName } from "../objects/index.js";
 import type { FleetCaches } from "./fleet-caches.js";
+import type { GatewayLink } from "./gateway-stream.js";
 import type { GatewayAddress } from "./gateway-streams.js";
 import { inParallel } from "./in-parallel.js";
 import type { EnsureOutcome } from "./owned-objects.js";
+import { StatusConnection } from "./status-connection.js";
 
 export interface FleetCertificatesParts {
   readonly api: KubernetesApi;
@@ -32,12 +34,22 @@ export interface Ensured {
   readonly problems: readonly string[];
 }
 
+/** The operator's own in this fleet. */
+interface OwnCertificate {
+  /** For gRPC channels, which follow its renewals. */
+  readonly certificate: FleetCertificate;
+  /** The same for connections of one's own. */
+  readonly context: SecureContext;
+  readonly bundle: string;
+  readonly renewAtMs: number;
+}
+
 /** The certificates of one fleet: those in Secrets, and the operator's own, which it holds in memory. */
 export class FleetCertificates {
   readonly #parts: FleetCertificatesParts;
   #dueAtMs = 0;
   #brought: { readonly name: string; readonly secret: Secret | undefined; readonly atMs: number } | undefined;
-  #own: { readonly certificate: FleetCertificate; readonly bundle: string; readonly renewAtMs: number } | undefined;
+  #own: OwnCertificate | undefined;
 
   constructor(parts: FleetCertificatesParts) {
     this.#parts = parts;
@@ -85,10 +97,25 @@ export class FleetCertificates {
     return [authoritySecretName(fleet), routerTlsSecretName(fleet), ...pods.map(gatewayTlsSecretName)];
   }
 
-  /** A channel to a gateway, which must show that it is that pod's. Throws as long as there is no authority. */
-  connect({ pod, address }: GatewayAddress): Client {
+  /** The way to a gateway, which must show that it is that pod's. Throws as long as there is no authority. */
+  connect({ pod, address }: GatewayAddress): GatewayLink {
+    const expect = { role: "gateway", id: pod } as const;
+    this.#held();
+    return {
+      statuses: new StatusConnection({
+        address,
+        tls: () => {
+          const { certificate, context } = this.#held();
+          return { context, identity: certificate.identity, expect };
+        },
+      }),
+      openCalls: () => createGrpcClient(address, this.#held().certificate, { expect }),
+    };
+  }
+
+  #held(): OwnCertificate {
     if (this.#own === undefined) throw new Error("the fleet has no certificate authority yet");
-    return createGrpcClient(address, this.#own.certificate, { expect: { role: "gateway", id: pod } });
+    return this.#own;
   }
 
   async #write(fleet: Fleet, { writes }: CertificatePlan): Promise<readonly EnsureOutcome[]> {
@@ -147,7 +174,8 @@ export class FleetCertificates {
     const issued = await issueInMemory(fleet, authorities, "operator", "operator", nowMs);
     const fault = this.#own?.certificate.renew(issued, nowMs);
     const certificate = this.#own === undefined || fault !== undefined ? holdCertificate(issued) : this.#own.certificate;
-    this.#own = { certificate, bundle, renewAtMs: issued.renewAtMs };
+    const context = createSecureContext({ cert: issued.cert, key: issued.key, ca: issued.ca });
+    this.#own = { certificate, context, bundle, renewAtMs: issued.renewAtMs };
   }
 }
 

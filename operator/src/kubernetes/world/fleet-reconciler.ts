@@ -1,4 +1,3 @@
-import type { Client } from "@grpc/grpc-js";
 import { limits } from "@pushfleet/protocol";
 import type { Clock, Logger } from "@pushfleet/service";
 import {
@@ -25,6 +24,7 @@ import { fleetConditions, isTelling } from "./fleet-conditions.js";
 import { addFinalizer, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
 import { objectStatus } from "./fleet-object-status.js";
 import type { FleetObjects, Prepared } from "./fleet-objects.js";
+import type { GatewayLink } from "./gateway-stream.js";
 import { type GatewayAddress, GatewayStreams } from "./gateway-streams.js";
 import { markPods } from "./mark-pods.js";
 import { observePod, type Pod, podFault } from "./observe-pod.js";
@@ -41,7 +41,7 @@ export interface FleetParts {
   readonly logger: Logger;
   readonly leadership: Leadership;
   readonly objects: FleetObjects;
-  readonly connect: (gateway: GatewayAddress) => Client;
+  readonly connect: (gateway: GatewayAddress) => GatewayLink;
   /** Something of the fleet's gateways changed that a plan may depend on. */
   readonly onChange: () => void;
 }

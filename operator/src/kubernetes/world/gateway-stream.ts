@@ -1,12 +1,20 @@
-import type { Client, ClientReadableStream } from "@grpc/grpc-js";
+import type { Client } from "@grpc/grpc-js";
 import { limits } from "@pushfleet/protocol";
 import { type Cancel, type Clock, callUnary, gatewayService, v1 } from "@pushfleet/service";
 import { type AcceptedGrant, acceptGrant, type GatewayReport, type PodGrant } from "../../core/index.js";
 import { toGrant, toReport } from "../../gateway-messages.js";
+import type { StatusConnection } from "./status-connection.js";
+
+/** How a gateway is reached: one connection for its statuses, which is always there, and a channel for calls once there are any. */
+export interface GatewayLink {
+  readonly statuses: Pick<StatusConnection, "watch" | "close">;
+  /** Opens the channel; it dials by itself. */
+  readonly openCalls: () => Client;
+}
 
 export interface GatewayStreamOptions {
-  /** Opens a channel to the gateway; it dials by itself. */
-  readonly connect: () => Client;
+  /** Throws as long as there is no certificate to show. */
+  readonly connect: () => GatewayLink;
   readonly clock: Clock;
   readonly random: () => number;
   /** Its report changed in a way that a plan may depend on. */
@@ -16,8 +24,8 @@ export interface GatewayStreamOptions {
 /** One pod's gateway: its status as it streams it, and what it has been told by this process. Any worker answers for the whole gateway. */
 export class GatewayStream {
   readonly #options: GatewayStreamOptions;
-  #client: Client | undefined;
-  #call: ClientReadableStream<v1.IGatewayStatus> | undefined;
+  #link: GatewayLink | undefined;
+  #calls: Client | undefined;
   #cancelRetry: Cancel = () => {};
   #failures = 0;
   #status: v1.IGatewayStatus | undefined;
@@ -62,13 +70,14 @@ export class GatewayStream {
   close(): void {
     this.#isClosed = true;
     this.#cancelRetry();
-    this.#call?.cancel();
-    this.#client?.close();
+    this.#link?.statuses.close();
+    this.#calls?.close();
   }
 
   async #tell(grant: PodGrant, call: (client: Client) => Promise<v1.IDrainReply>): Promise<Told> {
     try {
-      const reply = await call(this.#connected());
+      this.#calls ??= this.#linked().openCalls();
+      const reply = await call(this.#calls);
       if (reply.accepted !== true) return { kind: "refused", message: reply.message ?? "" };
       this.accepted = acceptGrant(this.accepted, grant, this.#options.clock.nowMs());
       return { kind: "accepted" };
@@ -77,33 +86,24 @@ export class GatewayStream {
     }
   }
 
-  #connected(): Client {
-    this.#client ??= this.#options.connect();
-    return this.#client;
+  #linked(): GatewayLink {
+    this.#link ??= this.#options.connect();
+    return this.#link;
   }
 
   #watch(): void {
-    const { path, requestSerialize, responseDeserialize } = gatewayService.watchStatus;
-    let call: ClientReadableStream<v1.IGatewayStatus>;
-    try {
-      call = this.#connected().makeServerStreamRequest(path, requestSerialize, responseDeserialize, new v1.WatchStatusRequest());
-    } catch {
-      this.#retryLater(); // a certificate that is not there yet
-      return;
-    }
-    this.#call = call;
-    let isOver = false;
     const end = (): void => {
-      if (isOver) return;
-      isOver = true;
       if (!this.#isClosed) this.#retryLater();
     };
-    call.on("data", (status: v1.IGatewayStatus) => this.#take(status));
-    call.on("error", end);
-    call.on("end", end);
+    try {
+      this.#linked().statuses.watch((status) => this.#take(status), end);
+    } catch {
+      this.#retryLater(); // a certificate that is not there yet
+    }
   }
 
   #take(status: v1.IGatewayStatus): void {
+    if (this.#isClosed) return;
     this.#failures = 0;
     const before = this.status();
     const nowMs = this.#options.clock.monotonicMs();

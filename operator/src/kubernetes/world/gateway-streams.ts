@@ -1,6 +1,5 @@
-import type { Client } from "@grpc/grpc-js";
 import type { Clock } from "@pushfleet/service";
-import { GatewayStream } from "./gateway-stream.js";
+import { type GatewayLink, GatewayStream } from "./gateway-stream.js";
 
 /** Where a pod's gateway is reached. */
 export interface GatewayAddress {
@@ -11,7 +10,7 @@ export interface GatewayAddress {
 }
 
 export interface GatewayStreamsOptions {
-  readonly connect: (gateway: GatewayAddress) => Client;
+  readonly connect: (gateway: GatewayAddress) => GatewayLink;
   readonly clock: Clock;
   readonly random: () => number;
   readonly onChange: () => void;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { formatGrant, type PodGrant } from "../../core/index.js";
-import { wantedGate } from "./mark-pods.js";
+import { type FleetStatus, formatGrant, type PodGrant } from "../../core/index.js";
+import type { KubernetesApi } from "../api/types.js";
+import { countedLabel, markPods, wantedGate } from "./mark-pods.js";
 import type { Pod } from "./observe-pod.js";
 
 function pod(purpose: PodGrant["purpose"] | undefined): Pod {
@@ -30,4 +31,20 @@ test.each([
   [undefined, "serving", "True"],
 ] as const)("a pod that is to %s and says it is %s has the gate at %s", (purpose, state, gate) => {
   expect(wantedGate(pod(purpose), state)).toBe(gate);
+});
+
+test("a pod made after the plan keeps the label it was made with, one that the plan knows gets what it says", async () => {
+  const made = pod("serve");
+  const young = { ...made, metadata: { ...made.metadata, labels: { ...made.metadata.labels, [countedLabel]: "true" } } };
+  const written: object[] = [];
+  const patch = async (_: unknown, __: unknown, body: object) => {
+    written.push(body);
+    return { kind: "ok", object: young };
+  };
+  const parts = { api: { patch } as unknown as KubernetesApi, cache: { overlay: () => undefined }, streamOf: () => undefined, nowMs: 0 };
+  const planned = (pods: readonly object[]) => ({ pods }) as unknown as FleetStatus;
+  expect(await markPods([young], planned([]), parts)).toBe(true);
+  expect(written).toEqual([]);
+  await markPods([young], planned([{ name: young.metadata.name, counted: false }]), parts);
+  expect(written).toMatchObject([{ metadata: { labels: { [countedLabel]: null } } }]);
 });

@@ -17,13 +17,13 @@ export interface MarkParts {
 }
 
 /** Brings the gate and the counted label of each pod up to what was planned. Answers whether all is so. A pod that changed meanwhile is left
- *  to the next reconcile. */
+ *  to the next reconcile, and so is the label of one that was made after the plan: it was made with the right one. */
 export async function markPods(pods: readonly Pod[], status: FleetStatus, parts: MarkParts): Promise<boolean> {
-  const counted = new Set(status.pods.filter((pod) => pod.counted).map((pod) => pod.name));
+  const counted = new Map(status.pods.map((pod) => [pod.name, pod.counted]));
   const marked = await Promise.all(
     pods
       .filter((pod) => pod.metadata.deletionTimestamp === undefined)
-      .map(async (pod) => (await markGate(pod, parts)) && (await markCounted(pod, counted.has(pod.metadata.name), parts))),
+      .map(async (pod) => (await markGate(pod, parts)) && (await markCounted(pod, counted.get(pod.metadata.name), parts))),
   );
   return marked.every((one) => one);
 }
@@ -52,8 +52,8 @@ function gateOf(pod: Pod): string | undefined {
   return pod.status?.conditions?.find((one) => one.type === acceptingGate)?.status;
 }
 
-async function markCounted(pod: Pod, counted: boolean, parts: MarkParts): Promise<boolean> {
-  if ((pod.metadata.labels?.[countedLabel] === "true") === counted) return true;
+async function markCounted(pod: Pod, counted: boolean | undefined, parts: MarkParts): Promise<boolean> {
+  if (counted === undefined || (pod.metadata.labels?.[countedLabel] === "true") === counted) return true;
   return await patch(pod, { metadata: { labels: { [countedLabel]: counted ? "true" : null } } }, parts);
 }
 
