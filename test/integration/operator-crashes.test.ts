@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
+import type { RunningProcess } from "../peers/process.js";
 import { type RedisServer, startRedis } from "../peers/redis.js";
 import { waitFor } from "../peers/wait-for.js";
 import { type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
@@ -12,7 +13,9 @@ import { type Edit, Trial } from "../support/operator-trial.js";
 
 const jwtSecret = "a secret of thirty-two bytes or so";
 const reconnectsPerSecond = 10;
-const shortLease = { durationSeconds: 2, renewDeadlineSeconds: 1.4, retryPeriodSeconds: 0.3 };
+const shortLease = { durationSeconds: 3, renewDeadlineSeconds: 2, retryPeriodSeconds: 0.4 };
+/** For leaders that are not to lose it, however busy the machine is. */
+const steadyLease = { durationSeconds: 6, renewDeadlineSeconds: 4, retryPeriodSeconds: 0.5 };
 /** The same kills again: PUSHFLEET_SEED=… */
 const seed = Number(process.env["PUSHFLEET_SEED"] ?? Date.now() % 1_000_000);
 
@@ -98,7 +101,7 @@ describeWithPeers(["kubernetes", "redis-server"], "operators that are killed", (
       if (isReal(pod)) live.podChanged(pod, isGone);
     });
     await ledger.start();
-    for (const namespace of ["storm", "calm"]) {
+    for (const namespace of ["storm", "calm", "contested", "uncontested"]) {
       await cluster.createNamespace(namespace, jwtSecret);
       const publishers = { metadata: { name: "publishers", namespace }, stringData: { tokens: "tell-me\n" } };
       await cluster.apply({ apiVersion: "v1", kind: "Secret", ...publishers });
@@ -150,6 +153,71 @@ describeWithPeers(["kubernetes", "redis-server"], "operators that are killed", (
       await Promise.all([calm.stop(), stormy.stop()]);
     }
   });
+
+  test("I5: two that both think they lead, with the same epoch, one stopped for longer than its Lease, and a Lease given to somebody else", {
+    timeout: 300_000,
+  }, async () => {
+    const calm = new OperatorReplicas(cluster, "uncontested", { watchNamespaces: ["uncontested"], lease: {} });
+    const rivals = ["one-lease", "another-lease"].map(
+      (name) => new OperatorReplicas(cluster, name, { watchNamespaces: ["contested"], lease: steadyLease }),
+    );
+    const [one = expect.unreachable(), another = expect.unreachable()] = rivals;
+    const places = { calm: "uncontested", stormy: "contested" };
+    const trial = new Trial({ cluster, ledger, standIns, ...places, redisUrl: redis.url, reconnectsPerSecond });
+    try {
+      // Both Leases are new: both say epoch 1.
+      await Promise.all([calm.start(1), one.start(1), another.start(1)]);
+      const leaders = await Promise.all([one.leader(), another.leader()]);
+      expect(leaders.map(epochOf)).toEqual([1, 1]);
+      await trial.edit(apply("four", { default: 3 }));
+      await trial.edit(apply("five", { default: 2 }));
+      await trial.settle();
+      const [idle] = await waitFor(() => oneOf(leaders.filter(isDeposed)), {
+        what: "one of them to leave the fleets alone",
+        deadlineMs: 30_000,
+      });
+      for (const namespace of Object.values(places)) for (const fleet of ["four", "five"]) standIns.connect(`${namespace}/${fleet}`, 40);
+      const done = didBy(idle);
+      await trial.edit(apply("four", { default: 3 }, 1));
+      await trial.settle();
+      expect(didBy(idle)).toBe(done);
+
+      // Stopped in the middle of a rollout, for longer than its Lease; its replacement by the other Lease is the one that starts anew.
+      const acting = leaders.find((leader) => leader !== idle) ?? expect.unreachable();
+      const began = didBy(acting);
+      await trial.edit(apply("five", { default: 3 }, 1));
+      await waitFor(() => didBy(acting) > began, { what: "the rollout to have begun", deadlineMs: 30_000 });
+      acting.pause();
+      const other = one.leaders.includes(idle) ? one : another;
+      await other.kill(idle, "expires");
+      const taker = await other.leader();
+      await waitFor(() => didBy(taker) > 0, { what: "the new one to act", deadlineMs: 30_000 });
+      acting.resume();
+      await trial.settle();
+      await waitFor(() => acting.exit !== undefined, { what: "the stopped one to end", deadlineMs: 20_000 });
+
+      // Somebody writes another holder into the Lease of the one that leads: it stops, and leads again when that one does not renew it.
+      await one.stop();
+      const last = await another.leader();
+      await another.editLease({ holderIdentity: "somebody-else" });
+      await waitFor(() => last.exit !== undefined, { what: "it to end", deadlineMs: 20_000 });
+      const gone = didBy(last);
+      await trial.edit(apply("four", { default: 2 }, 2));
+      const again = await another.leader();
+      expect(epochOf(again)).toBeGreaterThan(epochOf(last));
+      await trial.settle();
+      expect(didBy(last)).toBe(gone);
+      await another.deleteLease();
+      await trial.edit(remove("four"));
+      await trial.edit(remove("five"));
+      await trial.settle();
+    } catch (cause) {
+      const lines = rivals.flatMap((replicas) => [...replicas.ends, ...replicas.lines(15)]);
+      throw new Error(`${String(cause)}\n${[...ledger.faults, ...standIns.faults, ...lines].join("\n")}`, { cause });
+    } finally {
+      await Promise.all([calm, ...rivals].map((replicas) => replicas.stop()));
+    }
+  });
 });
 
 /** One notification to everybody, and until everybody has it. */
@@ -163,6 +231,19 @@ async function publish(cluster: OperatorCluster, live: LiveFleet, id: string): P
   });
   expect(answer.status, await answer.text()).toBe(202);
   await waitFor(() => live.hasAll(id), { what: `all clients to have ${id}` });
+}
+
+const didBy = (operator: RunningProcess): number => operator.lines().filter((line) => line.includes('"msg":"did"')).length;
+const isDeposed = (operator: RunningProcess): boolean =>
+  operator.lines().some((line) => line.includes('"msg":"another operator leads this fleet"'));
+const oneOf = <T>(found: readonly T[]): readonly [T] | undefined => {
+  const [first] = found;
+  return first === undefined || found.length > 1 ? undefined : [first];
+};
+
+/** As it began to lead. */
+function epochOf(operator: RunningProcess): number {
+  return Number(operator.logs().find(({ msg }) => msg === "leading")?.["epoch"]);
 }
 
 function pause(ms: number): Promise<void> {

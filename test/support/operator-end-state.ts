@@ -47,13 +47,15 @@ export async function readEndState(kubernetes: KubernetesServer, namespace: stri
   return Object.fromEntries(kept.map(([key, object]) => [key, withoutNamespace(normal(key, object), namespace)]));
 }
 
-/** `<fleet>-<pool>-<revision>` of a pool, and `<pod>-tls`. */
+/** `<fleet>-<pool>-<revision>` of a pool, and `<pod>-tls`. Fleets of one spec have the same revisions. */
 function isInUse(key: string, pods: readonly string[]): boolean {
   const [kind = "", name = ""] = key.split("/");
   if (kind === "Pod" || name.includes("-router")) return true;
   const [, prefix, revision] = /^(.*)-([0-9a-f]{8})(?:-tls)?$/.exec(name) ?? [];
   if (prefix === undefined || revision === undefined) return true;
-  return name.endsWith("-tls") ? pods.includes(name.slice(0, -"-tls".length)) : pods.some((pod) => pod.endsWith(`-${revision}`));
+  return name.endsWith("-tls")
+    ? pods.includes(name.slice(0, -"-tls".length))
+    : pods.some((pod) => pod.startsWith(`${prefix}-`) && pod.endsWith(`-${revision}`));
 }
 
 function normal(key: string, { metadata, spec, data, status, ...rest }: Found): object {

@@ -128,7 +128,7 @@ class Operator {
       logger: this.#logger,
       metrics: this.#metrics,
       leading,
-      epoch,
+      leadership: this.#election,
       operator: { images, namespace },
       isWatched: (fleetNamespace) => watchNamespaces.length === 0 || watchNamespaces.includes(fleetNamespace),
     });

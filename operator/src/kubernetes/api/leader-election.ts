@@ -55,6 +55,8 @@ const defaultTiming: LeaderTiming = {
 export class LeaderElection {
   /** Aborted once this process leads no more, or never will. */
   readonly leading: AbortSignal;
+  /** As the Lease has it while this process leads: no other start of a process has the same. */
+  readonly holder: string;
   readonly #options: LeaderElectionOptions;
   readonly #timing: LeaderTiming;
   readonly #lease: LeaseHandle;
@@ -74,6 +76,7 @@ export class LeaderElection {
     this.#options = options;
     this.#timing = timing;
     const holder = `${identity}_${randomBytes(5).toString("hex")}`;
+    this.holder = holder;
     this.#lease = new LeaseHandle({ api, key: { namespace, name }, holder, clock, leaseMs: timing.leaseMs, missingMs: missingMs(timing) });
     this.leading = this.#over.signal;
     setMaxListeners(0, this.leading); // every request of a leader may listen to it

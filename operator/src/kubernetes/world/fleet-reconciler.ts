@@ -4,15 +4,18 @@ import {
   type Action,
   emptyReconnectWindow,
   type FleetStatus,
+  grantAnnotation,
   lookAtReconnects,
   type Observed,
+  parseGrant,
   plan,
   reconnectsIn,
+  rivalOf,
 } from "../../core/index.js";
 import type { EventRecorder } from "../api/events.js";
+import type { LeaderElection } from "../api/leader-election.js";
 import type { KubernetesApi, ObjectKey } from "../api/types.js";
 import type { Reconciled } from "../api/work-queue.js";
-import { highestEpoch } from "../highest-epoch.js";
 import { poolLabel } from "../objects/pod-template.js";
 import { ports } from "../objects/ports.js";
 import { type Applied, applyActions } from "./apply-actions.js";
@@ -40,13 +43,15 @@ export interface FleetParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
-  /** Of this leader; see `Observed.epoch`. */
-  readonly epoch: number;
+  readonly leadership: Leadership;
   readonly objects: FleetObjects;
   readonly connect: (gateway: GatewayAddress) => GatewayLink;
   /** Something of the fleet's gateways changed that a plan may depend on. */
   readonly onChange: () => void;
 }
+
+/** Of this process. Its epoch may rise while it leads; see `Observed.epoch` and `Observed.leader`. */
+export type Leadership = Pick<LeaderElection, "epoch" | "holder" | "raiseEpochAbove">;
 
 /** One fleet and what this leader remembers of it: observe → plan → apply → tell. Everything else is in the objects; losing this memory is safe. */
 export class FleetReconciler {
@@ -57,7 +62,7 @@ export class FleetReconciler {
   readonly #status: StatusWriter;
   readonly #refused = new RefusedCreates();
   #planned: FleetStatus | undefined;
-  #deposedBy: number | undefined;
+  #isDeposed = false;
   #reconnects = emptyReconnectWindow;
 
   constructor(key: ObjectKey, parts: FleetParts) {
@@ -76,7 +81,9 @@ export class FleetReconciler {
       this.close();
       return { kind: "done" };
     }
-    if (this.#isDeposed(object)) return again(limits.planSettledMs);
+    const rival = await this.#findRival(object);
+    if (rival !== undefined) return again(rival.lookAfterMs);
+    if (signal.aborted) return again(0);
     return object.metadata.deletionTimestamp === undefined ? await this.#keep(object, signal) : await this.#end(object, signal);
   }
 
@@ -84,15 +91,21 @@ export class FleetReconciler {
     this.#streams.close();
   }
 
-  /** A pod bears a higher epoch than this leader's: somebody else leads this fleet, by another Lease or after it was taken over. It is left
-   *  alone, its status too: two that write one status would never rest. */
-  #isDeposed(object: PushGatewayObject): boolean {
-    const by = highestEpoch(this.#pods(object));
-    if (by > this.#parts.epoch && by !== this.#deposedBy) {
-      this.#parts.logger.warn({ ...this.#key, epoch: this.#parts.epoch, by }, "another operator leads this fleet");
+  /** Whether somebody else leads this fleet, by another Lease or after it was taken over, as its pods' marks say. Then it is left alone, its
+   *  status too: two that write one status would never rest. Above an equal this leader first raises its epoch. */
+  async #findRival(object: PushGatewayObject): Promise<{ readonly lookAfterMs: number } | undefined> {
+    const { leadership, logger } = this.#parts;
+    const { epoch, holder } = leadership;
+    const marks = this.#pods(object).map(({ metadata }) => parseGrant(metadata.annotations?.[grantAnnotation]));
+    const rival = rivalOf(marks, { epoch, leader: holder });
+    if (rival === "equal") {
+      const raised = await leadership.raiseEpochAbove(epoch);
+      logger.warn({ ...this.#key, epoch, raised: raised.kind }, "another operator leads this fleet with the same epoch");
+      return raised.kind === "raised" ? undefined : { lookAfterMs: limits.planMovingMs };
     }
-    this.#deposedBy = by > this.#parts.epoch ? by : undefined;
-    return this.#deposedBy !== undefined;
+    if (rival === "leads" && !this.#isDeposed) logger.warn({ ...this.#key, epoch }, "another operator leads this fleet");
+    this.#isDeposed = rival === "leads";
+    return this.#isDeposed ? { lookAfterMs: limits.planSettledMs } : undefined;
   }
 
   async #keep(object: PushGatewayObject, signal: AbortSignal): Promise<Reconciled> {
@@ -144,7 +157,8 @@ export class FleetReconciler {
   }
 
   #observe(object: PushGatewayObject, pods: readonly Pod[], prepared: Prepared, deleting: boolean): Observed {
-    const { caches, epoch, clock } = this.#parts;
+    const { caches, leadership, clock } = this.#parts;
+    const { epoch, holder: leader } = leadership;
     const seen = pods.flatMap((pod) => {
       const stream = this.#streams.get(pod.metadata.uid ?? "");
       const one = observePod(pod, { accepted: stream?.accepted, report: stream?.report() }, (name) => nodeOf(caches, name));
@@ -158,7 +172,7 @@ export class FleetReconciler {
     this.#reconnects = lookAtReconnects(this.#reconnects, totals, clock.nowMs(), limits.reconnectWindowMs);
     const reconnectFailures = reconnectsIn(this.#reconnects);
     const status = this.#planned ?? rememberedStatus(object, prepared.spec, epoch);
-    return { spec: prepared.spec, deleting, epoch, pods: seen, status, reconnectFailures };
+    return { spec: prepared.spec, deleting, epoch, leader, pods: seen, status, reconnectFailures };
   }
 
   async #apply(
