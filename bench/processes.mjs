@@ -26,11 +26,16 @@ export const startServer = (script, nodeFlags = []) => start(script, serverCore,
  * @param {string} script @returns {Peer} */
 export const startLoad = (script) => start(script, loadCore, []);
 
-/** @param {string} script @param {number} core @param {readonly string[]} nodeFlags @returns {Peer} */
+/** Starts `bench/<script>` on all cores: a world that is more than a load, in which the measured process has only its part of the work.
+ * @param {string} script @returns {Peer} */
+export const startWorld = (script) => start(script, undefined, []);
+
+/** @param {string} script @param {number | undefined} core @param {readonly string[]} nodeFlags @returns {Peer} */
 function start(script, core, nodeFlags) {
   const path = fileURLToPath(new URL(script, import.meta.url));
   // taskset replaces itself by node, so the child's pid is the one to measure
-  const launcher = isPinned
+  const isOnOneCore = isPinned && core !== undefined;
+  const launcher = isOnOneCore
     ? { execPath: "taskset", execArgv: ["-c", String(core), process.execPath, ...nodeFlags] }
     : { execArgv: [...nodeFlags] };
   const child = fork(path, [], launcher);

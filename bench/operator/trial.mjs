@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { cpuMs, startLoad } from "../processes.mjs";
+import { cpuMs, startWorld } from "../processes.mjs";
 import { startOperator } from "./program.mjs";
 
 /** One control plane with one operator, and what of it is to be measured.
@@ -31,7 +31,7 @@ const changePauseMs = 50;
 
 /** @param {Wish} wish @returns {Promise<Trial>} */
 export async function runTrial({ fleets, pods, steadySeconds, changes, withoutStreams, nodeFlags }) {
-  const world = startLoad("operator/world.mjs");
+  const world = startWorld("operator/world.mjs");
   /** @type {import("./program.mjs").Operator | undefined} */
   let operator;
   try {
