@@ -103,9 +103,15 @@ export function startProgram(script, nodeFlags, args) {
       for (const listen of listeners) listen(line);
     });
   }
-  const ended = new Promise((resolve) => child.on("exit", resolve)).then(() => running.delete(child));
+  let isStopping = false;
+  const ended = new Promise((resolve) => child.on("exit", resolve)).then(() => {
+    running.delete(child);
+    if (!isStopping) process.stderr.write(`bench: ${script} ended early; its last lines:\n${lines.join("\n")}\n`);
+  });
   return {
     pid,
+    /** Resolves when it has ended. */
+    ended,
     /** Resolves with the first line that matches.
      * @param {(line: string) => boolean} matches @param {number} deadlineMs @returns {Promise<string>} */
     line: (matches, deadlineMs) =>
@@ -113,7 +119,7 @@ export function startProgram(script, nodeFlags, args) {
         const known = lines.find(matches);
         if (known !== undefined) return resolve(known);
         const fail = (/** @type {string} */ why) => reject(new Error(`${script}: ${why}; its last lines:\n${lines.join("\n")}`));
-        const timer = setTimeout(() => fail(`not in ${deadlineMs} ms`), deadlineMs);
+        const timer = setTimeout(() => fail(`no such line in ${deadlineMs} ms`), deadlineMs);
         ended.then(() => fail("it ended"));
         listeners.add((line) => {
           if (!matches(line)) return;
@@ -123,6 +129,7 @@ export function startProgram(script, nodeFlags, args) {
       }),
     /** SIGTERM, and SIGKILL when it does not end. */
     async stop() {
+      isStopping = true;
       child.kill("SIGTERM");
       const killer = setTimeout(() => child.kill("SIGKILL"), 10_000);
       await ended;
