@@ -26,11 +26,16 @@ export const startServer = (script, nodeFlags = []) => start(script, serverCore,
  * @param {string} script @returns {Peer} */
 export const startLoad = (script) => start(script, loadCore, []);
 
-/** @param {string} script @param {number} core @param {readonly string[]} nodeFlags @returns {Peer} */
+/** Starts `bench/<script>` on all cores: a world that is more than a load, in which the measured process has only its part of the work.
+ * @param {string} script @returns {Peer} */
+export const startWorld = (script) => start(script, undefined, []);
+
+/** @param {string} script @param {number | undefined} core @param {readonly string[]} nodeFlags @returns {Peer} */
 function start(script, core, nodeFlags) {
   const path = fileURLToPath(new URL(script, import.meta.url));
   // taskset replaces itself by node, so the child's pid is the one to measure
-  const launcher = isPinned
+  const isOnOneCore = isPinned && core !== undefined;
+  const launcher = isOnOneCore
     ? { execPath: "taskset", execArgv: ["-c", String(core), process.execPath, ...nodeFlags] }
     : { execArgv: [...nodeFlags] };
   const child = fork(path, [], launcher);
@@ -98,9 +103,15 @@ export function startProgram(script, nodeFlags, args) {
       for (const listen of listeners) listen(line);
     });
   }
-  const ended = new Promise((resolve) => child.on("exit", resolve)).then(() => running.delete(child));
+  let isStopping = false;
+  const ended = new Promise((resolve) => child.on("exit", resolve)).then(() => {
+    running.delete(child);
+    if (!isStopping) process.stderr.write(`bench: ${script} ended early; its last lines:\n${lines.join("\n")}\n`);
+  });
   return {
     pid,
+    /** Resolves when it has ended. */
+    ended,
     /** Resolves with the first line that matches.
      * @param {(line: string) => boolean} matches @param {number} deadlineMs @returns {Promise<string>} */
     line: (matches, deadlineMs) =>
@@ -108,7 +119,7 @@ export function startProgram(script, nodeFlags, args) {
         const known = lines.find(matches);
         if (known !== undefined) return resolve(known);
         const fail = (/** @type {string} */ why) => reject(new Error(`${script}: ${why}; its last lines:\n${lines.join("\n")}`));
-        const timer = setTimeout(() => fail(`not in ${deadlineMs} ms`), deadlineMs);
+        const timer = setTimeout(() => fail(`no such line in ${deadlineMs} ms`), deadlineMs);
         ended.then(() => fail("it ended"));
         listeners.add((line) => {
           if (!matches(line)) return;
@@ -118,6 +129,7 @@ export function startProgram(script, nodeFlags, args) {
       }),
     /** SIGTERM, and SIGKILL when it does not end. */
     async stop() {
+      isStopping = true;
       child.kill("SIGTERM");
       const killer = setTimeout(() => child.kill("SIGKILL"), 10_000);
       await ended;

@@ -9,6 +9,7 @@ const startDeadlineMs = 30_000;
 /** The operator of this tree as its own process, alone on the server's core.
  * @typedef {object} Operator
  * @property {number} pid
+ * @property {Promise<void>} ended when it has ended, by itself or not
  * @property {() => Promise<Reading>} read
  * @property {() => Promise<void>} stop
  */
@@ -38,6 +39,7 @@ export async function startOperator(kubeconfigFile, nodeFlags) {
   await program.line((line) => line.includes('"msg":"leads"'), startDeadlineMs);
   return {
     pid: program.pid,
+    ended: program.ended,
     async read() {
       const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
       const { pid } = program;

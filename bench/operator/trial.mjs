@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { cpuMs, startLoad } from "../processes.mjs";
+import { cpuMs, startWorld } from "../processes.mjs";
 import { startOperator } from "./program.mjs";
 
 /** One control plane with one operator, and what of it is to be measured.
@@ -31,7 +31,7 @@ const changePauseMs = 50;
 
 /** @param {Wish} wish @returns {Promise<Trial>} */
 export async function runTrial({ fleets, pods, steadySeconds, changes, withoutStreams, nodeFlags }) {
-  const world = startLoad("operator/world.mjs");
+  const world = startWorld("operator/world.mjs");
   /** @type {import("./program.mjs").Operator | undefined} */
   let operator;
   try {
@@ -41,7 +41,9 @@ export async function runTrial({ fleets, pods, steadySeconds, changes, withoutSt
     const before = await operator.read();
     const others = cpuOf(pids);
     progress(`${fleets} fleets of ${pods} pods are applied`);
-    const firstMs = await world.ask("firstReconcile", { fleets, pods, deadlineMs: firstDeadlineMs });
+    const lost = operator.ended.then(() => Promise.reject(new Error("the operator ended")));
+    lost.catch(() => undefined); // it ends with the trial too
+    const firstMs = await Promise.race([world.ask("firstReconcile", { fleets, pods, deadlineMs: firstDeadlineMs }), lost]);
     const after = await operator.read();
     const firstCpuOthers = Object.fromEntries(Object.entries(cpuOf(pids)).map(([name, ms]) => [name, ms - (others[name] ?? 0)]));
     progress(`they serve after ${(firstMs / 1000).toFixed(1)} s; steady state`);

@@ -3,6 +3,9 @@ import { fileURLToPath } from "node:url";
 import { runnerImport } from "vite";
 import { answerRequests } from "../processes.mjs";
 
+/** The control plane of a test collects garbage often, to be small; this one is to leave the machine to others. */
+process.env.GOGC = "400";
+
 const path = (/** @type {string} */ relative) => fileURLToPath(new URL(relative, import.meta.url));
 
 /** @type {{ module: typeof import("../../test/support/operator-bench.js") }} */

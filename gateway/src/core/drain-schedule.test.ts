@@ -7,6 +7,7 @@ import {
   type DrainGrant,
   type DrainState,
   isCordoned,
+  movesMade,
   servingDrain,
   startOwnDrain,
   stepDrain,
@@ -216,6 +217,32 @@ describe("I3", () => {
           if (result.perSecond < 1 && moves.length > 1) {
             expect(nowMs - (moves.at(-2)?.atMs ?? 0)).toBeGreaterThan(1000);
           }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("nor where a step's moves are made long after they were decided on, each at any time until the step ends", () => {
+    const late = fc.record({
+      laterMs: fc.integer({ min: 60, max: 140 }),
+      stallMs: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, fc.nat(1500)),
+    });
+    fc.assert(
+      fc.property(fc.array(late, { minLength: 30, maxLength: 200 }), fc.double({ min: 0, max: 1, noNaN: true }), (steps, when) => {
+        let state = granted(servingDrain, {}, -limits.drainCordonMs);
+        let nowMs = 0;
+        const movedAtMs: number[] = [];
+        for (const { laterMs, stallMs } of steps) {
+          nowMs += laterMs;
+          state = granted(state, {}, nowMs);
+          const step = stepDrain(state, nowMs, busy);
+          for (let i = 0; i < step.reconnects; i++) movedAtMs.push(nowMs + Math.floor(stallMs * (i === 0 ? when : 1)));
+          nowMs += stallMs;
+          state = movesMade(step.state, nowMs);
+        }
+        for (const [index, atMs] of movedAtMs.entries()) {
+          expect(atMs - (movedAtMs[index - grant.perSecond] ?? Number.NEGATIVE_INFINITY)).toBeGreaterThan(1000);
         }
       }),
       { numRuns: 300 },

@@ -141,6 +141,13 @@ export function stepDrain(state: DrainState, nowMs: number, observed: DrainObser
   return { ...common, state: { ...state, phase, ownPerSecond, credit: credit - count, steppedAtMs: nowMs, moved }, reconnects, closes };
 }
 
+/** The moves of the last step are all made, at `nowMs`. A process that stood still in their midst made them later than it had decided on them, and
+ *  the window counts them from when the last of them can have left: between two of different steps there is then never less than it says. */
+export function movesMade(state: DrainState, nowMs: number): DrainState {
+  const last = state.moved.at(-1);
+  return last === undefined || last.atMs >= nowMs ? state : { ...state, moved: [...state.moved.slice(0, -1), { ...last, atMs: nowMs }] };
+}
+
 export interface Granted {
   readonly state: DrainState;
   readonly reply: GrantReply;

@@ -6,6 +6,7 @@ import {
   type DrainPhase,
   type DrainState,
   isCordoned,
+  movesMade,
   type OwnDrain,
   servingDrain,
   startOwnDrain,
@@ -144,6 +145,7 @@ export class Drainer {
     this.#tellPause(step.paused);
     for (const connection of first(this.#stragglers, step.closes)) this.#close(connection);
     this.#ask(step.reconnects, step.stragglerGraceMs, nowMs);
+    if (step.closes + step.reconnects > 0) this.#state = movesMade(this.#state, this.#options.nowMs());
     if (step.closeRest) {
       metrics.drainCloses += table.open;
       this.closeAll();

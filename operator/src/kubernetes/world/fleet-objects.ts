@@ -22,7 +22,7 @@ import {
 import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
 import type { FleetCertificates } from "./fleet-certificates.js";
 import type { Problem } from "./fleet-conditions.js";
-import { type FleetRevisions, fleetRevisions } from "./fleet-revisions.js";
+import { type FleetRevisions, FleetRevisionsMemory } from "./fleet-revisions.js";
 import { countedLabel } from "./mark-pods.js";
 import type { Node, Pod } from "./observe-pod.js";
 import type { EnsureOutcome, OwnedObjects } from "./owned-objects.js";
@@ -59,6 +59,7 @@ export interface FleetObjectsParts {
 export class FleetObjects {
   readonly #parts: FleetObjectsParts;
   readonly #secrets: SecretLookup;
+  readonly #chosen: FleetRevisionsMemory;
   #ensuredFor = "";
   #ensuredAtMs = 0;
   #last: EnsuredAll = { ...nothing, isPartial: true };
@@ -68,6 +69,7 @@ export class FleetObjects {
   constructor(parts: FleetObjectsParts) {
     this.#parts = parts;
     this.#secrets = new SecretLookup(parts);
+    this.#chosen = new FleetRevisionsMemory(parts.operator);
   }
 
   /** An owned object changed. */
@@ -146,7 +148,7 @@ export class FleetObjects {
   }
 
   #revisions(fleet: Fleet, pods: readonly Pod[], isBlocked: boolean): FleetRevisions {
-    return fleetRevisions(fleet, this.#parts.operator, { stored: this.#stored(fleet), pods, isBlocked });
+    return this.#chosen.choose(fleet, { stored: this.#stored(fleet), pods, isBlocked });
   }
 
   #stored(fleet: Fleet): readonly KubernetesObject[] {

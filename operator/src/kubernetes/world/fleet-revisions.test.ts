@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { exampleFleet, exampleOperator } from "../../../../test/support/example-fleet.js";
 import { buildControllerRevision, type Fleet, type OperatorFacts } from "../objects/index.js";
-import { fleetRevisions } from "./fleet-revisions.js";
+import { FleetRevisionsMemory, fleetRevisions } from "./fleet-revisions.js";
 import type { Pod } from "./observe-pod.js";
 
 const newer: OperatorFacts = { ...exampleOperator, images: { ...exampleOperator.images, gateway: "example/gateway@sha256:9" } };
@@ -51,4 +51,27 @@ test("what a pod is still of is kept, what nobody is of any more is not", () => 
       .map((one) => one.revision);
   expect(kept([podOf("default", old)])).toContain(old);
   expect(kept([])).toEqual([revisionOf(edited)]);
+});
+
+test("revisions are chosen again exactly when the spec, what is stored, or what pods are of has changed", () => {
+  const memory = new FleetRevisionsMemory(exampleOperator);
+  const [stored, pods] = [storedBy(fleet), [podOf("default", revisionOf(fleet))]];
+  const numbered = stored.map((one) => ({ ...one, metadata: { ...one.metadata, uid: one.metadata.name, resourceVersion: "1" } }));
+  const seen = { stored: numbered, pods, isBlocked: false };
+  const first = memory.choose(fleet, seen);
+  expect(memory.choose(fleet, { ...seen, pods: [...pods, ...pods] })).toBe(first);
+  const changes: readonly (readonly [Fleet, typeof seen])[] = [
+    [{ ...fleet, generation: fleet.generation + 1 }, seen],
+    [{ ...fleet, uid: "another" }, seen],
+    [fleet, { ...seen, isBlocked: true }],
+    [fleet, { ...seen, pods: [] }],
+    [fleet, { ...seen, stored: [] }],
+    [fleet, { ...seen, stored: numbered.map((one) => ({ ...one, metadata: { ...one.metadata, resourceVersion: "2" } })) }],
+  ];
+  for (const [of, changed] of changes) {
+    const before = memory.choose(fleet, seen);
+    const after = memory.choose(of, changed);
+    expect(after).not.toBe(before);
+    expect(after).toEqual(fleetRevisions(of, exampleOperator, changed));
+  }
 });

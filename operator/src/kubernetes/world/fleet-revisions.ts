@@ -30,15 +30,36 @@ export interface FleetRevisions {
   readonly templateOutdated: boolean;
 }
 
+export interface SeenRevisions {
+  readonly stored: readonly KubernetesObject[];
+  readonly pods: readonly Pod[];
+  readonly isBlocked: boolean;
+}
+
+/** The revisions of one fleet, chosen again only when something they depend on changed: templates are built and hashed for it. */
+export class FleetRevisionsMemory {
+  readonly #operator: OperatorFacts;
+  #dependsOn = "";
+  #chosen: FleetRevisions | undefined;
+
+  constructor(operator: OperatorFacts) {
+    this.#operator = operator;
+  }
+
+  choose(fleet: Fleet, seen: SeenRevisions): FleetRevisions {
+    const stored = seen.stored.map(({ metadata: { uid, resourceVersion } }) => `${uid}@${resourceVersion}`);
+    const dependsOn = JSON.stringify([fleet.uid, fleet.generation, seen.isBlocked, stored, [...placesOf(seen.pods)].sort()]);
+    if (this.#chosen === undefined || dependsOn !== this.#dependsOn) this.#chosen = fleetRevisions(fleet, this.#operator, seen);
+    this.#dependsOn = dependsOn;
+    return this.#chosen;
+  }
+}
+
 /** Chooses the revisions of a fleet. `isBlocked`: the spec cannot be followed, so that each pool stays with what its pods are already; pods that
  *  die are made again, nothing is rolled. */
-export function fleetRevisions(
-  fleet: Fleet,
-  operator: OperatorFacts,
-  seen: { readonly stored: readonly KubernetesObject[]; readonly pods: readonly Pod[]; readonly isBlocked: boolean },
-): FleetRevisions {
+export function fleetRevisions(fleet: Fleet, operator: OperatorFacts, seen: SeenRevisions): FleetRevisions {
   const stored = seen.stored.flatMap((object) => readControllerRevision(object) ?? []);
-  const inUse = new Set(seen.pods.map((pod) => placeOf(pod.metadata.labels?.[poolLabel], pod.metadata.labels?.[revisionLabel])));
+  const inUse = placesOf(seen.pods);
   const gateways = fleet.spec.pools.map((pool) => chooseRevision(stored, gatewayWish(fleet, pool, operator)));
   const router = chooseRevision(stored, routerWish(fleet, operator));
   const haproxy = fleet.spec.loadBalancer.kind === "HAProxy" ? chooseRevision(stored, haproxyWish(fleet, operator)) : undefined;
@@ -65,6 +86,10 @@ export function fleetRevisions(
 
 function newest(stored: readonly StoredRevision[]): StoredRevision | undefined {
   return stored.reduce<StoredRevision | undefined>((best, one) => (best === undefined || one.number > best.number ? one : best), undefined);
+}
+
+function placesOf(pods: readonly Pod[]): ReadonlySet<string> {
+  return new Set(pods.map(({ metadata: { labels } }) => placeOf(labels?.[poolLabel], labels?.[revisionLabel])));
 }
 
 function placeOf(pool: string | undefined, revision: string | undefined): string {
