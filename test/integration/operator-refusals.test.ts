@@ -212,6 +212,21 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
     60_000,
   );
 
+  test("a fleet that would use another's keys on one Redis makes nothing and says whose they are; the other is not touched", async () => {
+    const keyPrefix = "push/demo:"; // demo's own, which its spec does not say
+    await cluster.apply(
+      fleetManifest({ namespace: "push", name: "twin" }, redis.url, { registry: { kind: "Redis", url: redis.url, keyPrefix } }),
+    );
+    const message = /registry\.keyPrefix "push\/demo:" is that of the PushGateway demo in namespace push, .*remove registry\.keyPrefix/;
+    await told("twin", "SpecAccepted", { status: "False", reason: "KeyPrefixShared", message });
+    expect(await namesOf("twin")).toEqual([]);
+    await settled("demo", (await namesOf()).length);
+    await edit({ registry: { keyPrefix: null } }, "twin");
+    await cluster.waitForFleet("push", "twin", "made", ({ status }) => (status?.pods?.serving ?? 0) > 0);
+    await push("delete", "pgw", "twin", "--wait=false");
+    await served.expectServed();
+  });
+
   test.each([
     {
       cause: "a Secret that is made later",

@@ -21,10 +21,15 @@ export function secretAddresses({ registry, store }: PushGatewaySpec, part: "gat
   };
 }
 
+/** What a fleet's keys start with where its spec does not say: no other fleet's do. */
+export function defaultKeyPrefix({ namespace, name }: Pick<Fleet, "namespace" | "name">): string {
+  return `${namespace}/${name}:`;
+}
+
 /** `registry` of gateway.yaml and router.yaml. */
 export function registryConfiguration(fleet: Fleet): Configuration {
   const { registry } = fleet.spec;
   if (registry?.kind !== "Redis") return { kind: "memory" }; // fleet-problems.ts refuses it
   const url = registry.url === undefined || hasCredentials(registry.url) ? {} : { url: registry.url };
-  return { kind: "redis", ...url, keyPrefix: registry.keyPrefix ?? `${fleet.namespace}/${fleet.name}:` };
+  return { kind: "redis", ...url, keyPrefix: registry.keyPrefix ?? defaultKeyPrefix(fleet) };
 }

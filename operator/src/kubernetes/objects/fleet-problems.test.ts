@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { completeSpec, smallestSpec } from "../../../../test/support/example-fleet.js";
-import { fleetProblems, type KnownNamespace } from "./fleet-problems.js";
+import { fleetProblems, type KnownSurroundings } from "./fleet-problems.js";
 
-const known: KnownNamespace = { name: "demo", otherFleets: [], secrets: new Map([["jwt", { key: 32 }]]) };
-const problems = (over: object, facts: Partial<KnownNamespace> = {}) =>
+const known: KnownSurroundings = { name: "demo", otherFleets: [], collisions: [], secrets: new Map([["jwt", { key: 32 }]]) };
+const problems = (over: object, facts: Partial<KnownSurroundings> = {}) =>
   fleetProblems(completeSpec({ ...smallestSpec, ...over }), { ...known, ...facts });
-const said = (over: object, facts: Partial<KnownNamespace> = {}) => problems(over, facts).map((one) => `${one.severity} ${one.reason}`);
+const said = (over: object, facts: Partial<KnownSurroundings> = {}) => problems(over, facts).map((one) => `${one.severity} ${one.reason}`);
 const volatile = "warning StoreVolatile";
 
 describe("why a spec cannot be followed", () => {
@@ -15,7 +15,7 @@ describe("why a spec cannot be followed", () => {
 
   const auth = smallestSpec.gateway.auth;
   const redis = (url: string, more: object = {}) => ({ registry: { kind: "Redis", url, ...more } });
-  test.each<[string, object, Partial<KnownNamespace>]>([
+  test.each<[string, object, Partial<KnownSurroundings>]>([
     ["error RegistryMissing", { registry: undefined }, {}],
     ["error RegistryMissing", { registry: { kind: "Memory" } }, {}],
     ["error StoreMissing", { store: undefined }, {}],
@@ -38,6 +38,8 @@ describe("why a spec cannot be followed", () => {
     ["warning PasswordInSpec", redis("redis://me:secret@redis:6379"), {}],
     ["error NamesClash", {}, { otherFleets: ["demo-router"] }],
     ["error NamesClash", {}, { name: "demo-gateways", otherFleets: ["demo"] }],
+    ["error KeyPrefixShared", {}, { collisions: [{ field: "registry.keyPrefix", value: "", other: { namespace: "a", name: "b" } }] }],
+    ["error GroupShared", {}, { collisions: [{ field: "router.kafka.groupId", value: "x", other: { namespace: "a", name: "b" } }] }],
     ["warning SysctlInvalid", { pools: [{ name: "a", tuning: { sysctls: { "net.ipv4.route.flush": "1" } } }] }, {}],
     ["warning LoadBalancerTooSmall", { loadBalancer: { kind: "HAProxy" } }, {}],
   ])("%s for %j with %j", (expected, over, facts) => {
@@ -50,7 +52,7 @@ describe("why a spec cannot be followed", () => {
     }
   });
 
-  test.each<[string, object, Partial<KnownNamespace>]>([
+  test.each<[string, object, Partial<KnownSurroundings>]>([
     ["NamesClash", {}, { otherFleets: ["other", "demo-routers"] }],
     ["LoadBalancerTooSmall", { loadBalancer: { kind: "HAProxy" }, gateway: { auth, extraPorts: [8081, 8082, 8083] } }, {}],
     ["StoreNotShared", {}, {}],

@@ -1,6 +1,7 @@
 import { limits } from "@pushfleet/protocol";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
 import { hasCredentials } from "./configuration-parts.js";
+import type { Collision } from "./fleet-collisions.js";
 import { haproxyCapacity, podsMax } from "./haproxy-configuration.js";
 import { clashingFleets } from "./names.js";
 import { poolsOnSameNodes } from "./pool-overlap.js";
@@ -17,17 +18,19 @@ export interface SpecProblem {
   readonly message: string;
 }
 
-/** What the operator knows of the fleet's namespace. */
-export interface KnownNamespace {
+/** What the operator knows of the fleet's surroundings. */
+export interface KnownSurroundings {
   /** Entries of the Secrets that are there and their sizes in bytes, by the Secret's name. */
   readonly secrets: ReadonlyMap<string, Readonly<Record<string, number>>>;
   /** Names of the fleet and of other PushGateways in the namespace. */
   readonly name: string;
   readonly otherFleets: readonly string[];
+  /** With fleets of the whole cluster. */
+  readonly collisions: readonly Collision[];
 }
 
 /** Why a spec that the API took cannot be followed on Kubernetes, or not quite; errors first. */
-export function fleetProblems(spec: PushGatewaySpec, known: KnownNamespace): readonly SpecProblem[] {
+export function fleetProblems(spec: PushGatewaySpec, known: KnownSurroundings): readonly SpecProblem[] {
   const problems = [
     ...registryProblems(spec),
     ...storeProblems(spec),
@@ -37,6 +40,7 @@ export function fleetProblems(spec: PushGatewaySpec, known: KnownNamespace): rea
     ...poolProblems(spec),
     ...sysctlProblems(spec),
     ...nameProblems(known),
+    ...collisionProblems(known),
     ...loadBalancerProblems(spec),
   ];
   return problems.sort((a, b) => Number(a.severity === "warning") - Number(b.severity === "warning"));
@@ -107,7 +111,10 @@ function* addressProblems({ gateway, registry, store, router }: PushGatewaySpec)
   }
 }
 
-function* secretProblems({ gateway, router, certificateAuthority }: PushGatewaySpec, { secrets }: KnownNamespace): Iterable<SpecProblem> {
+function* secretProblems(
+  { gateway, router, certificateAuthority }: PushGatewaySpec,
+  { secrets }: KnownSurroundings,
+): Iterable<SpecProblem> {
   const tls = ["tls.crt", "tls.key"];
   const { hs256SecretRef } = gateway.auth;
   if (hs256SecretRef !== undefined) {
@@ -129,7 +136,12 @@ function* secretProblems({ gateway, router, certificateAuthority }: PushGatewayS
   }
 }
 
-function* missingEntries(field: string, name: string, keys: readonly string[], secrets: KnownNamespace["secrets"]): Iterable<SpecProblem> {
+function* missingEntries(
+  field: string,
+  name: string,
+  keys: readonly string[],
+  secrets: KnownSurroundings["secrets"],
+): Iterable<SpecProblem> {
   const entries = secrets.get(name);
   const path = `spec.${field}`;
   if (entries === undefined) {
@@ -164,10 +176,25 @@ function* sysctlProblems({ pools }: PushGatewaySpec): Iterable<SpecProblem> {
   }
 }
 
-function* nameProblems({ name, otherFleets }: KnownNamespace): Iterable<SpecProblem> {
+function* nameProblems({ name, otherFleets }: KnownSurroundings): Iterable<SpecProblem> {
   for (const other of clashingFleets(name, otherFleets)) {
     const message = `the PushGateway ${other} in this namespace needs objects of the same names as ${name}: make one of them again under another name`;
     yield error("NamesClash", "metadata.name", message);
+  }
+}
+
+const collided = {
+  "registry.keyPrefix": ["KeyPrefixShared", "on the same Redis: each would deliver to the other's users"],
+  "router.kafka.groupId": ["GroupShared", "on the same Kafka: each would get a part of the other's notifications"],
+} as const satisfies Record<Collision["field"], readonly [string, string]>;
+
+function* collisionProblems({ collisions }: KnownSurroundings): Iterable<SpecProblem> {
+  for (const { field, value, other } of collisions) {
+    const [reason, harm] = collided[field];
+    const message =
+      `${field} "${value}" is that of the PushGateway ${other.name} in namespace ${other.namespace}, ${harm}; ` +
+      `remove ${field} from this one (its default is no other fleet's) or choose another`;
+    yield error(reason, `spec.${field}`, message);
   }
 }
 

@@ -7,6 +7,7 @@ export {
 export type { Configuration } from "./configuration-parts.js";
 export * from "./disruption-budgets.js";
 export * from "./fleet.js";
+export * from "./fleet-collisions.js";
 export * from "./fleet-objects.js";
 export * from "./fleet-problems.js";
 export * from "./gateway-configuration.js";

@@ -20,10 +20,14 @@ export function routerConfiguration(fleet: Fleet): Configuration {
   };
 }
 
-/** Two fleets in one consumer group would share out one stream between them. */
+/** The consumer group of a fleet's routers where its spec does not say. Two fleets in one group would share out one stream between them. */
+export function defaultGroupId({ namespace, name }: Pick<Fleet, "namespace" | "name">): string {
+  return `pushfleet-router.${namespace}.${name}`;
+}
+
 function kafkaConfiguration(fleet: Fleet, kafka: NonNullable<PushGatewaySpec["router"]["kafka"]>): Configuration {
   const { brokers, topic, deadLetterTopic, clientEventsTopic, outcomesTopic } = kafka;
-  const groupId = kafka.groupId ?? `pushfleet-router.${fleet.namespace}.${fleet.name}`;
+  const groupId = kafka.groupId ?? defaultGroupId(fleet);
   return { brokers, topic, groupId, deadLetterTopic, clientEventsTopic, outcomesTopic: outcomesTopic ?? null };
 }
 

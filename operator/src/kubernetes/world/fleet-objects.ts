@@ -9,11 +9,13 @@ import {
   buildFleetObjects,
   buildResumeSecret,
   type Fleet,
+  fleetCollisions,
   fleetProblems,
   instantiatePod,
   type NodeVersions,
   needsResumeSecret,
   type OperatorFacts,
+  type PlacedFleet,
   readControllerRevision,
   resumeSecretName,
   revisionName,
@@ -80,7 +82,7 @@ export class FleetObjects {
   /** Brings the owned objects up to the spec (with dryRun it only looks) and tells what pods are to be made of. */
   async prepare(object: PushGatewayObject, pods: readonly Pod[]): Promise<Prepared> {
     const fleet = toFleet(object);
-    const found = await this.#problems(fleet);
+    const found = await this.#problems(object);
     const errors = found.filter((one) => one.severity === "error");
     const revisions = this.#revisions(fleet, pods, errors.length > 0);
     const ensured = await this.#ensure(fleet, revisions, pods, errors.length > 0);
@@ -138,13 +140,15 @@ export class FleetObjects {
     return await adoptUnseen(toFleet(object), name, this.#restoreParts());
   }
 
-  async #problems(fleet: Fleet): Promise<readonly SpecProblem[]> {
-    const found = await this.#secrets.find(fleet.namespace, fleet.spec);
+  async #problems(object: PushGatewayObject): Promise<readonly SpecProblem[]> {
+    const { namespace, name, uid, spec } = toFleet(object);
+    const found = await this.#secrets.find(namespace, spec);
     if (found.kind === "forbidden") return [secretsForbidden(found.message)];
     const { secrets } = found;
-    const others = this.#parts.caches.pushGateways.list().filter((one) => one.metadata.namespace === fleet.namespace);
-    const otherFleets = others.map((one) => one.metadata.name).filter((name) => name !== fleet.name);
-    return fleetProblems(fleet.spec, { secrets, name: fleet.name, otherFleets });
+    const others = this.#parts.caches.pushGateways.list().filter((one) => one.metadata.uid !== uid);
+    const otherFleets = others.filter((one) => one.metadata.namespace === namespace).map((one) => one.metadata.name);
+    const collisions = fleetCollisions(placed(object), others.map(placed));
+    return fleetProblems(spec, { secrets, name, otherFleets, collisions });
   }
 
   #revisions(fleet: Fleet, pods: readonly Pod[], isBlocked: boolean): FleetRevisions {
@@ -256,6 +260,10 @@ function secretsForbidden(told: string): SpecProblem {
 export function toFleet({ metadata, spec }: PushGatewayObject): Fleet {
   const { namespace = "", name, uid = "", generation = 0 } = metadata;
   return { namespace, name, uid, generation, spec };
+}
+
+function placed(object: PushGatewayObject): PlacedFleet {
+  return { ...toFleet(object), createdAt: object.metadata.creationTimestamp ?? "" };
 }
 
 function pick({ spec, heldPools, templateOutdated }: FleetRevisions) {
