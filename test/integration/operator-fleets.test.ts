@@ -273,6 +273,29 @@ describeWithPeers(["kubernetes", "redis-server", "kafka-server"], "fleets of one
     await cluster.kubectl(["-n", "desk", "delete", "pushgateway", "taken", "--wait=false"]);
   });
 
+  test("a Secret of somebody else's in the place of the resume tokens' key is not read by any gateway", async () => {
+    const keyed = new FleetInCluster(cluster, "desk", "keyed", { jwtSecret: "a secret of thirty-two bytes or so", publishToken: "t" });
+    const secret = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "keyed-resume", namespace: "desk" },
+      stringData: { key: "theirs" },
+    };
+    const gateway = { workers: 1, auth: { jwksUrl: "https://issuer.example/jwks" } };
+    await cluster.apply(secret, ...keyed.secrets, keyed.manifest(redis.url, { gateway }));
+    const fleet = await cluster.waitForFleet("desk", "keyed", "telling of the Secret", (one) =>
+      /a Secret keyed-resume exists and is not the fleet's \(it has no owner; kubectl.* wrote it\)/.test(
+        conditionOf(one, "Degraded").message,
+      ),
+    );
+    expect(conditionOf(fleet, "Available").status).toBe("False");
+    expect(await cluster.gateways("desk", "keyed")).toEqual([]);
+    await cluster.kubectl(["-n", "desk", "delete", "secret", "keyed-resume"]);
+    await keyed.waitUntilServing();
+    expect((await keyed.readSecret("keyed-resume"))["key"]).toMatch(/^[\w-]{43}$/);
+    await cluster.kubectl(["-n", "desk", "delete", "pushgateway", "keyed", "--wait=false"]);
+  });
+
   test("when the operator that leads stops, the other one goes on with all fleets", async () => {
     const leads = (operator: RunningProcess): boolean => operator.logs().some(({ msg }) => msg === "leads");
     expect(operators.map(leads).toSorted()).toEqual([false, true]);

@@ -17,6 +17,7 @@ export * from "./instantiate-pod.js";
 export * from "./names.js";
 export * from "./network-policies.js";
 export * from "./paths.js";
+export * from "./pod-references.js";
 export * from "./pod-template.js";
 export * from "./ports.js";
 export * from "./recipes.js";

@@ -16,7 +16,7 @@ import {
 } from "../certificates/index.js";
 import { authoritySecretName, type Fleet, gatewayTlsSecretName, routerName, routerTlsSecretName } from "../objects/index.js";
 import type { FleetCaches } from "./fleet-caches.js";
-import { lookAtPlace } from "./foreign-object.js";
+import { lookAtPlace, showAgain } from "./foreign-object.js";
 import type { GatewayLink } from "./gateway-stream.js";
 import type { GatewayAddress } from "./gateway-streams.js";
 import { inParallel } from "./in-parallel.js";
@@ -145,6 +145,8 @@ export class FleetCertificates {
       // Another operator was faster, or it is somebody else's.
       const standing = await lookAtPlace(api, resources.secrets, secret);
       if (standing.kind === "foreign") return { kind: "refused", message: standing.message };
+      const kind = caches.owned.get("Secret");
+      if (standing.kind === "unseen" && kind !== undefined) await showAgain(kind, standing.object.metadata, secret, api);
     }
     const told = `Secret ${secret.metadata.name}: ${"message" in result ? result.message : result.kind}`;
     return { kind: result.kind === "refused" ? "refused" : "not_done", message: told };

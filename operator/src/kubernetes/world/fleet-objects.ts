@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { limits } from "@pushfleet/protocol";
 import type { Clock } from "@pushfleet/service";
 import type { Action, FleetSpec } from "../../core/index.js";
@@ -7,14 +6,14 @@ import type { ApiResult, KubernetesApi, KubernetesObject } from "../api/types.js
 import {
   buildControllerRevision,
   buildFleetObjects,
-  buildResumeSecret,
   type Fleet,
   fleetCollisions,
   fleetProblems,
   instantiatePod,
+  type instantiateRouterDeployment,
   type NodeVersions,
-  needsResumeSecret,
   type OperatorFacts,
+  ownReferences,
   type PlacedFleet,
   readControllerRevision,
   resumeSecretName,
@@ -29,6 +28,7 @@ import { countedLabel } from "./mark-pods.js";
 import type { Node, Pod } from "./observe-pod.js";
 import type { EnsureOutcome, OwnedObjects } from "./owned-objects.js";
 import { adoptUnseen, restoreLabels } from "./restore-pods.js";
+import { ensureResumeSecret } from "./resume-secret.js";
 import type { RouterScaler } from "./router-scaler.js";
 import { SecretLookup } from "./secret-lookup.js";
 
@@ -62,6 +62,8 @@ export class FleetObjects {
   readonly #parts: FleetObjectsParts;
   readonly #secrets: SecretLookup;
   readonly #chosen: FleetRevisionsMemory;
+  /** Why the last pods to be created got no certificates, in words. */
+  #uncertified: readonly string[] = [];
   #ensuredFor = "";
   #ensuredAtMs = 0;
   #last: EnsuredAll = { ...nothing, isPartial: true };
@@ -111,11 +113,12 @@ export class FleetObjects {
   async prepareCreates(object: PushGatewayObject, pods: readonly Pod[], names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
     const known = new Set(pods.map((pod) => pod.metadata.name));
-    await this.#parts.certificates.ensure(
+    const { outcomes } = await this.#parts.certificates.ensure(
       toFleet(object),
       [...known],
       names.filter((name) => !known.has(name)),
     );
+    this.#uncertified = summary(outcomes).refusals;
   }
 
   /** The pod of an action. */
@@ -127,10 +130,19 @@ export class FleetObjects {
       .find((one) => one.pool === action.pool && one.revision === action.revision);
     if (stored === undefined)
       return { kind: "unavailable", message: `revision ${action.revision} of pool ${action.pool} is not stored yet` };
-    if (!certificates.hasGateway(fleet, action.pod)) return { kind: "unavailable", message: `${action.pod} has no certificate yet` };
+    if (!certificates.hasGateway(fleet, action.pod)) {
+      if (this.#uncertified.length > 0) return refused(this.#uncertified.join("; "));
+      return { kind: "unavailable", message: `${action.pod} has no certificate yet` };
+    }
     const nodes = caches.nodes.list().filter((node) => fits(node, stored.template.spec?.nodeSelector ?? {}));
     const { pod: name, pool, slot, revision, grant } = action;
     const pod = instantiatePod(stored.template, { fleet, name, pool, slot, revision, grant, nodes: nodes.map(versionsOf) });
+    const absent = pod.spec === undefined ? [] : this.#absent(fleet, pod.spec);
+    if (absent.length > 0) {
+      const message = `${action.pod} needs the fleet's ${absent.join(", ")}, which is not there`;
+      // What is refused for is told already, and tried again.
+      return this.#last.isPartial ? { kind: "unavailable", message } : refused(message);
+    }
     const labels = { ...pod.metadata.labels, ...(isCounted ? { [countedLabel]: "true" } : {}) };
     return { kind: "ok", object: { ...pod, metadata: { ...pod.metadata, labels } } as Pod };
   }
@@ -193,8 +205,8 @@ export class FleetObjects {
     const { router, haproxy, kept } = revisions;
     wanted.push(...buildFleetObjects(fleet, this.#parts.operator, { revisions: kept, router, routerReplicas, haproxy }));
     const certified = await certificates.ensure(fleet, names);
-    const outcomes = [...certified.outcomes, await this.#ensureResume(fleet)];
-    for (const object of wanted) outcomes.push(await this.#parts.owned.ensure(object));
+    const outcomes = [...certified.outcomes, await ensureResumeSecret(fleet, this.#parts)];
+    for (const object of wanted) outcomes.push(await this.#ensureOne(fleet, object));
     outcomes.push(...(await this.#prune(fleet, wanted, revisions, names)));
     this.#last = { ...summary(outcomes), faults: certified.problems };
     this.#ensuredFor = changes === this.#changes ? wish : "";
@@ -202,13 +214,18 @@ export class FleetObjects {
     return this.#last;
   }
 
-  /** The key of resume tokens is made once; a second operator that makes another finds this one there. */
-  async #ensureResume(fleet: Fleet): Promise<EnsureOutcome> {
-    if (!needsResumeSecret(fleet)) return { kind: "ensured" };
-    if (this.#ownedBy(fleet, "Secret").some((one) => one.metadata.name === resumeSecretName(fleet))) return { kind: "ensured" };
-    const made = await this.#parts.api.create(resources.secrets, buildResumeSecret(fleet, randomBytes(32)));
-    if (made.kind === "ok" || made.kind === "exists") return { kind: "ensured" };
-    return made.kind === "refused" ? { kind: "refused", message: made.message } : { kind: "not_done", message: made.kind };
+  /** A Deployment waits for what its pods refer to: in its place may be what somebody else has made. */
+  async #ensureOne(fleet: Fleet, object: KubernetesObject): Promise<EnsureOutcome> {
+    const absent = object.kind === "Deployment" ? this.#absent(fleet, podSpecOf(object)) : [];
+    if (absent.length === 0) return await this.#parts.owned.ensure(object);
+    return { kind: "not_done", message: `${object.metadata.name} waits for ${absent.join(", ")}` };
+  }
+
+  /** What such a pod refers to and the fleet does not own, "Secret demo-ca". */
+  #absent(fleet: Fleet, pod: Parameters<typeof ownReferences>[0]): readonly string[] {
+    return ownReferences(pod)
+      .filter(({ kind, name }) => !this.#ownedBy(fleet, kind).some((one) => one.metadata.name === name))
+      .map(({ kind, name }) => `${kind} ${name}`);
   }
 
   /** Deletes what has no use any more; never what is so young that its use may not be seen yet. */
@@ -268,6 +285,14 @@ function placed(object: PushGatewayObject): PlacedFleet {
 
 function pick({ spec, heldPools, templateOutdated }: FleetRevisions) {
   return { spec, heldPools, templateOutdated };
+}
+
+function podSpecOf(deployment: KubernetesObject): Parameters<typeof ownReferences>[0] {
+  return (deployment as ReturnType<typeof instantiateRouterDeployment>).spec?.template.spec ?? { containers: [] };
+}
+
+function refused(message: string): ApiResult<never> {
+  return { kind: "refused", status: 403, reason: "Absent", message };
 }
 
 function summary(outcomes: readonly EnsureOutcome[]) {

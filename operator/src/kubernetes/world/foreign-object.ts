@@ -1,19 +1,54 @@
-import type { ApiResult, KubernetesApi, KubernetesObject, Resource } from "../api/types.js";
+import type { ApiResult, KubernetesApi, KubernetesObject, ObjectMeta, ReadCache, Resource } from "../api/types.js";
 
 export type Standing =
-  /** Nothing of that name, or the fleet's own that the watch does not see: it has lost its label. */
+  /** Nothing of that name. */
   | { readonly kind: "free" }
+  /** The fleet's own, which the watch does not see: it has lost its label. */
+  | { readonly kind: "unseen"; readonly object: KubernetesObject }
   | { readonly kind: "foreign"; readonly message: string }
   | { readonly kind: "unknown"; readonly result: ApiResult<never> };
 
-/** What stands where an object that the fleet does not see is to be made. Writing over somebody else's would take it from him. */
+/** What stands where an object that the fleet does not see is to be made. Writing over somebody else's would take it from him, and using it would
+ *  hand the fleet's processes what he wrote. */
 export async function lookAtPlace(api: Pick<KubernetesApi, "get">, resource: Resource, object: KubernetesObject): Promise<Standing> {
-  const { namespace = "", name, ownerReferences } = object.metadata;
+  const { namespace = "", name } = object.metadata;
   const found = await api.get(resource, { namespace, name });
   if (found.kind === "notFound") return { kind: "free" };
   if (found.kind !== "ok") return { kind: "unknown", result: found };
-  const owner = ownerReferences?.[0]?.uid;
-  if (found.object.metadata.ownerReferences?.some(({ uid }) => uid === owner) === true) return { kind: "free" };
-  const message = `a ${resource.kind} ${name} exists and is not the fleet's: delete it, or make the PushGateway again under another name`;
+  if (isOwnedAs(found.object, object)) return { kind: "unseen", object: found.object };
+  const message =
+    `a ${resource.kind} ${name} exists and is not the fleet's (${whose(found.object)}): delete it, or rename it, ` +
+    "or make the PushGateway again under another name";
   return { kind: "foreign", message };
+}
+
+/** Whether `live` belongs to the PushGateway that `wanted` is made for. A label, or a name, is no proof: anybody can write it. */
+export function isOwnedAs(live: KubernetesObject, wanted: KubernetesObject): boolean {
+  const owner = wanted.metadata.ownerReferences?.[0]?.uid;
+  return live.metadata.ownerReferences?.some(({ uid }) => uid === owner) === true;
+}
+
+/** Puts the labels of `wanted` back on an unseen object, by which the watch finds it, and shows it to the cache meanwhile. */
+export async function showAgain(
+  { resource, cache }: { readonly resource: Resource; readonly cache: Pick<ReadCache<KubernetesObject>, "overlay"> },
+  { uid }: Pick<ObjectMeta, "uid">,
+  wanted: KubernetesObject,
+  api: Pick<KubernetesApi, "patch">,
+): Promise<ApiResult<KubernetesObject>> {
+  const { namespace = "", name, labels } = wanted.metadata;
+  const patched = await api.patch(resource, { namespace, name }, { metadata: { ...(uid === undefined ? {} : { uid }), labels } });
+  if (patched.kind === "ok") cache.overlay(patched.object);
+  return patched;
+}
+
+/** In words: who controls it, or who has written it. */
+function whose({ metadata }: KubernetesObject): string {
+  const { ownerReferences = [], managedFields = [] } = metadata;
+  const owner = ownerReferences.find((one) => one.controller === true) ?? ownerReferences[0];
+  if (owner !== undefined) {
+    const which = owner.kind === "PushGateway" ? ` with uid ${owner.uid}` : "";
+    return `it belongs to the ${owner.kind} ${owner.name}${which}`;
+  }
+  const managers = managedFields.flatMap((one) => (one as { readonly manager?: string }).manager ?? []);
+  return managers.length === 0 ? "it has no owner" : `it has no owner; ${[...new Set(managers)].join(", ")} wrote it`;
 }

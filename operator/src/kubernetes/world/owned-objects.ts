@@ -1,5 +1,5 @@
 import type { ApiResult, KubernetesApi, KubernetesObject, ReadCache, Resource } from "../api/types.js";
-import { lookAtPlace } from "./foreign-object.js";
+import { isOwnedAs, lookAtPlace } from "./foreign-object.js";
 
 /** One kind of owned object: where it is served and what is known of it. */
 export interface OwnedKind {
@@ -44,7 +44,7 @@ export class OwnedObjects {
   async ensure(object: KubernetesObject): Promise<EnsureOutcome> {
     const kind = this.#kindOf(object);
     const id = idOf(object);
-    const live = kind.cache.get(keyOf(object));
+    const live = this.#ours(object, kind.cache.get(keyOf(object)));
     // A fixed one is made once: a newer operator that would write it differently lets it be.
     if (live !== undefined && isFixed(object)) return { kind: "ensured" };
     const wanted = JSON.stringify(object);
@@ -54,18 +54,22 @@ export class OwnedObjects {
       applied.resourceVersion = live.metadata.resourceVersion ?? "";
       return { kind: "ensured" };
     }
-    if (live === undefined) {
-      const standing = await lookAtPlace(this.#parts.api, kind.resource, object);
-      if (standing.kind === "foreign") return { kind: "refused", message: standing.message };
-      if (standing.kind === "unknown") return outcomeOf(standing.result);
-    }
+    const standing = live === undefined ? await lookAtPlace(this.#parts.api, kind.resource, object) : undefined;
+    if (standing?.kind === "foreign") return { kind: "refused", message: standing.message };
+    if (standing?.kind === "unknown") return outcomeOf(standing.result);
     let result = live !== undefined && isKnown ? await this.#putBack(kind, object) : await this.#parts.api.apply(kind.resource, object);
     if (result.kind === "ok" && hasMore(object, result.object)) result = await this.#putBack(kind, object);
     if (result.kind !== "ok") return outcomeOf(result);
     kind.cache.overlay(result.object);
     this.#remember(id, wanted, object, result.object);
-    if (isKnown) this.#parts.onRestored(result.object, live === undefined ? "deleted" : "changed");
+    if (isKnown) this.#parts.onRestored(result.object, standing?.kind === "free" ? "deleted" : "changed");
     return { kind: "ensured" };
+  }
+
+  /** What the cache has of that name, if it is the fleet's: by its owner, or, where somebody took that away, because it is what was applied. */
+  #ours(object: KubernetesObject, seen: KubernetesObject | undefined): KubernetesObject | undefined {
+    if (seen === undefined || isOwnedAs(seen, object)) return seen;
+    return this.#applied.get(idOf(object))?.uid === seen.metadata.uid ? seen : undefined;
   }
 
   /** Deletes one that is not wanted any more. */
@@ -143,7 +147,7 @@ function keyOf({ metadata }: KubernetesObject): { readonly namespace: string; re
   return { namespace: metadata.namespace ?? "", name: metadata.name };
 }
 
-function outcomeOf(result: ApiResult<unknown>): EnsureOutcome {
+export function outcomeOf(result: ApiResult<unknown>): EnsureOutcome {
   switch (result.kind) {
     case "ok":
       return { kind: "ensured" };

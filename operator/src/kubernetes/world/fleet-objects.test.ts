@@ -1,0 +1,114 @@
+import { limits } from "@pushfleet/protocol";
+import { ManualClock } from "@pushfleet/service";
+import { beforeEach, describe, expect, test } from "vitest";
+import { exampleFleet, exampleOperator, firstGrant } from "../../../../test/support/example-fleet.js";
+import { StoredObjects } from "../../../../test/support/stored-objects.js";
+import type { KubernetesObject } from "../api/types.js";
+import type { PushGatewayObject } from "./fleet-caches.js";
+import { FleetCertificates } from "./fleet-certificates.js";
+import { FleetObjects, type Prepared } from "./fleet-objects.js";
+import { OwnedObjects } from "./owned-objects.js";
+import { RouterScaler } from "./router-scaler.js";
+
+let stored: StoredObjects;
+let clock: ManualClock;
+let restored: string[];
+let objects: FleetObjects;
+let object: PushGatewayObject;
+
+beforeEach(() => {
+  stored = new StoredObjects();
+  clock = new ManualClock();
+  restored = [];
+  const { api, caches } = stored;
+  const onRestored = ({ kind, metadata }: KubernetesObject, what: string) => restored.push(`${kind}/${metadata.name} ${what}`);
+  objects = new FleetObjects({
+    ...{ api, caches, clock, operator: exampleOperator, onRestored },
+    owned: new OwnedObjects({ api, kinds: caches.owned, onRestored }),
+    certificates: new FleetCertificates({ api, caches, clock }),
+    routers: new RouterScaler({ caches, clock, fetchText: () => Promise.reject(new Error("none")) }),
+  });
+  object = pushGateway(1);
+});
+
+/** A fleet that needs a key of its own for resume tokens. */
+function pushGateway(generation: number, change: object = {}): PushGatewayObject {
+  const { namespace, name, uid, spec } = exampleFleet({ gateway: { auth: { jwksUrl: "https://issuer.example/jwks" } }, ...change });
+  return { apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", metadata: { namespace, name, uid, generation }, spec };
+}
+
+const prepare = () => objects.prepare(object, []);
+
+/** Whether the first gateway of the fleet may be made now. */
+async function buildGateway({ spec }: Prepared) {
+  const { name: pool = "", revision = "" } = spec.pools[0] ?? {};
+  const pod = `demo-${pool}-0-${revision}`;
+  await objects.prepareCreates(object, [], [pod]);
+  return objects.buildPod(object, { kind: "createPod", pod, pool, slot: 0, revision, grant: firstGrant, why: "" }, true);
+}
+
+const somebodys = (kind: string, name: string, labels?: Readonly<Record<string, string>>): KubernetesObject => ({
+  apiVersion: "v1",
+  kind,
+  metadata: { namespace: "push", name, managedFields: [{ manager: "kubectl" }], ...(labels === undefined ? {} : { labels }) },
+});
+/** As in a copy of an object of ours. */
+const ourLabels = { "app.kubernetes.io/managed-by": "pushfleet-operator", "pushfleet.dev/fleet": "demo" };
+
+describe("an object of somebody else's with a name the fleet needs", () => {
+  const configMap = async () => `demo-default-${(await prepareElsewhere()).spec.pools[0]?.revision ?? ""}`;
+  const ownTls = async () => `${(await configMap()).replace("demo-default-", "demo-default-0-")}-tls`;
+
+  /** What names the fleet will use; nothing is made. */
+  async function prepareElsewhere(): Promise<Prepared> {
+    return await objects.prepare({ ...object, spec: { ...object.spec, dryRun: true } }, []);
+  }
+
+  test.each<[string, string, () => Promise<string>, Readonly<Record<string, string>> | undefined]>([
+    ["the key of resume tokens", "Secret", async () => "demo-resume", undefined],
+    ["the key of resume tokens, labelled as ours", "Secret", async () => "demo-resume", ourLabels],
+    ["the authority", "Secret", async () => "demo-ca", undefined],
+    ["the authority, labelled as ours", "Secret", async () => "demo-ca", ourLabels],
+    ["a gateway's certificate", "Secret", ownTls, undefined],
+    ["a gateway's configuration", "ConfigMap", configMap, undefined],
+    ["a gateway's configuration, labelled as ours", "ConfigMap", configMap, ourLabels],
+    ["a gateway's account", "ServiceAccount", async () => "demo-gateway", undefined],
+  ])("is not used, not written to, and told: %s", async (_what, kind, nameOf, labels) => {
+    const name = await nameOf();
+    const theirs = stored.put(somebodys(kind, name, labels));
+    const prepared = await prepare();
+    const built = await buildGateway(prepared);
+    expect(built.kind).toMatch(/refused|unavailable/);
+    const told = [...prepared.refusals, ...(built.kind === "refused" ? [built.message] : [])].join();
+    expect(told).toContain(`a ${kind} ${name} exists and is not the fleet's (it has no owner; kubectl wrote it): delete it`);
+    expect(stored.get(kind, name)).toEqual({ kind: "ok", object: theirs });
+
+    stored.take(kind, name);
+    clock.advance(limits.createRefusedMaxMs);
+    const healed = await prepare();
+    expect([healed.refusals, (await buildGateway(healed)).kind]).toEqual([[], "ok"]);
+  });
+
+  test.each(["demo-router-tls", "demo-ca"])("keeps the routers from being made: %s", async (name) => {
+    stored.put(somebodys("Secret", name));
+    expect((await prepare()).refusals).toHaveLength(1);
+    expect(stored.get("Deployment", "demo-router").kind).toBe("notFound");
+    expect(stored.get("Service", "demo").kind).toBe("ok");
+  });
+});
+
+test("a Secret of ours that has lost its labels gets them back and keeps what is in it", async () => {
+  await prepare();
+  for (const name of ["demo-resume", "demo-router-tls"]) {
+    const found = stored.get("Secret", name);
+    if (found.kind !== "ok") return expect.unreachable();
+    const { labels: _, ...metadata } = found.object.metadata;
+    stored.put({ ...found.object, metadata });
+    objects.changed();
+    await prepare();
+    const now = stored.get("Secret", name);
+    expect(now).toMatchObject({ kind: "ok", object: { data: (found.object as { readonly data?: object }).data } });
+    expect(now).toHaveProperty("object.metadata.labels", found.object.metadata.labels);
+  }
+  expect((await buildGateway(await prepare())).kind).toBe("ok");
+});
