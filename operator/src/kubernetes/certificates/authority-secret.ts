@@ -27,16 +27,27 @@ const entries: Readonly<Record<Role, { readonly cert: string; readonly key: stri
   former: { cert: "former.crt", key: "former.key" },
 };
 
-/** `undefined`: there is none, or it cannot be read: then the fleet starts with a new one. */
+/** Reading certificates and keys takes longer than everything else that is done with them, and each plan asks. */
+const known = new WeakMap<Secret, { readonly authorities: Authorities | undefined }>();
+
+/** `undefined`: there is none, or it cannot be read: then the fleet starts with a new one. Objects of the cache never change: what was read of
+ *  one stays true. */
 export function readAuthoritySecret(secret: Secret | undefined): Authorities | undefined {
+  if (secret === undefined) return undefined;
+  const read = known.get(secret) ?? { authorities: parseAuthoritySecret(secret) };
+  known.set(secret, read);
+  return read.authorities;
+}
+
+function parseAuthoritySecret(secret: Secret): Authorities | undefined {
   const read = (role: Role): OwnAuthority | undefined => {
     const found = readAuthority(entryOf(secret, entries[role].cert), entryOf(secret, entries[role].key));
     if (found.kind === "invalid") return undefined;
-    return { ...found.authority, origin: secret?.metadata.annotations?.[originAnnotation(role)] === "brought" ? "brought" : "made" };
+    return { ...found.authority, origin: secret.metadata.annotations?.[originAnnotation(role)] === "brought" ? "brought" : "made" };
   };
   const current = read("current");
   if (current === undefined) return undefined;
-  const settledAtMs = Date.parse(secret?.metadata.annotations?.[settledAnnotation] ?? "");
+  const settledAtMs = Date.parse(secret.metadata.annotations?.[settledAnnotation] ?? "");
   return {
     current,
     next: read("next"),

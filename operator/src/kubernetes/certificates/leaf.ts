@@ -1,9 +1,9 @@
 import "reflect-metadata";
-import { createPrivateKey, webcrypto, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { limits } from "@pushfleet/protocol";
 import { type FleetRole, formatIdentity } from "@pushfleet/service";
-import { type Authority, createKeys, createSerialNumber, type Owner, privatePem, signingAlgorithm } from "./authority.js";
+import { type Authority, createSerialNumber, type Owner, signingAlgorithm } from "./authority.js";
 import { leafNotAfterMs } from "./leaf-lifetime.js";
 
 /** Whose certificate it is to be. */
@@ -24,21 +24,21 @@ export interface Leaf {
 
 /** A certificate for both ends of a connection (serverAuth, clientAuth), with a new key. It never outlives its authority. */
 export async function issueLeaf(authority: Authority, wish: LeafWish): Promise<Leaf> {
-  const keys = await createKeys();
+  const keys = createKeyPair();
   const { signer, subject, keyIdentifier } = await issuerOf(authority);
+  const notBeforeMs = wholeSeconds(wish.nowMs - limits.certificateBackdateMs);
+  const notAfterMs = wholeSeconds(leafNotAfterMs(authority, wish.nowMs));
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: createSerialNumber(),
     subject: [{ O: [wish.namespace] }, { OU: [wish.fleet] }, { CN: [wish.id.slice(0, commonNameMax)] }],
     issuer: subject,
-    notBefore: new Date(wish.nowMs - limits.certificateBackdateMs),
-    notAfter: new Date(leafNotAfterMs(authority, wish.nowMs)),
+    notBefore: new Date(notBeforeMs),
+    notAfter: new Date(notAfterMs),
     publicKey: keys.publicKey,
     signingKey: signer.key,
     signingAlgorithm: signer.algorithm,
     extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+      ...sameForAll,
       new x509.SubjectAlternativeNameExtension([
         { type: "url", value: formatIdentity(wish) },
         ...wish.dnsNames.map((value) => ({ type: "dns" as const, value })),
@@ -47,9 +47,26 @@ export async function issueLeaf(authority: Authority, wish: LeafWish): Promise<L
       ...keyIdentifier,
     ],
   });
-  const cert = certificate.toString("pem");
-  const { validFrom, validTo } = new X509Certificate(cert);
-  return { cert, key: await privatePem(keys), notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
+  return { cert: certificate.toString("pem"), key: keys.privateKey, notBeforeMs, notAfterMs };
+}
+
+const sameForAll: readonly x509.Extension[] = [
+  new x509.BasicConstraintsExtension(false, undefined, true),
+  new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+  new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+];
+
+/** P-256, as PEM (PKCS #8) and DER (SubjectPublicKeyInfo).. */
+const createKeyPair = () =>
+  generateKeyPairSync("ec", {
+    namedCurve: "P-256",
+    publicKeyEncoding: { type: "spki", format: "der" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
+
+/** A certificate's times have no fractions (RFC 5280 §4.1.2.5). */
+function wholeSeconds(ms: number): number {
+  return ms - (ms % 1000);
 }
 
 interface Issuer {

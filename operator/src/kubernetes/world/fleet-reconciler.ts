@@ -4,10 +4,8 @@ import {
   type Action,
   emptyReconnectWindow,
   type FleetStatus,
-  grantAnnotation,
   lookAtReconnects,
   type Observed,
-  parseGrant,
   plan,
   reconnectsIn,
   rivalOf,
@@ -32,6 +30,7 @@ import { type GatewayAddress, GatewayStreams } from "./gateway-streams.js";
 import { markPods } from "./mark-pods.js";
 import { observePod, type Pod, podFault } from "./observe-pod.js";
 import { actionEvents, conditionEvents } from "./plan-events.js";
+import { grantOf } from "./pod-grant.js";
 import { RefusedCreates } from "./refused-creates.js";
 import { rememberedStatus, StatusWriter } from "./status-writer.js";
 import { withAdvice } from "./what-helps.js";
@@ -96,7 +95,7 @@ export class FleetReconciler {
   async #findRival(object: PushGatewayObject): Promise<{ readonly lookAfterMs: number } | undefined> {
     const { leadership, logger } = this.#parts;
     const { epoch, holder } = leadership;
-    const marks = this.#pods(object).map(({ metadata }) => parseGrant(metadata.annotations?.[grantAnnotation]));
+    const marks = this.#pods(object).map(grantOf);
     const rival = rivalOf(marks, { epoch, leader: holder });
     if (rival === "equal") {
       const raised = await leadership.raiseEpochAbove(epoch);

@@ -1,5 +1,5 @@
 import { limits } from "@pushfleet/protocol";
-import { type FleetStatus, grantAnnotation, parseGrant } from "../../core/index.js";
+import type { FleetStatus } from "../../core/index.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi, ReadCache } from "../api/types.js";
 import { acceptingGate } from "../objects/pod-template.js";
@@ -7,6 +7,7 @@ import { gateCondition, gateOf } from "./accepting-gate.js";
 import type { GatewayStream } from "./gateway-stream.js";
 import { inParallel } from "./in-parallel.js";
 import type { Pod } from "./observe-pod.js";
+import { grantOf } from "./pod-grant.js";
 
 /** On pods that `status.replicas` counts, "true". */
 export const countedLabel = "pushfleet.dev/counted";
@@ -44,7 +45,7 @@ async function markGate(pod: Pod, parts: MarkParts): Promise<boolean> {
 
 /** `undefined`: leave it. Of a gateway that does not report nobody knows, and what it was stands. */
 export function wantedGate(pod: Pod, state: string | undefined): "True" | "False" | undefined {
-  const purpose = parseGrant(pod.metadata.annotations?.[grantAnnotation])?.purpose ?? "serve";
+  const purpose = grantOf(pod)?.purpose ?? "serve";
   if (purpose !== "serve") return "False";
   if (state === undefined) return undefined;
   return state === "serving" ? "True" : "False";

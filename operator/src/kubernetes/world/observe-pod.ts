@@ -1,8 +1,9 @@
 import type { V1Node, V1Pod } from "@kubernetes/client-node";
-import { type AcceptedGrant, type GatewayReport, grantAnnotation, type ObservedPod, parseGrant } from "../../core/index.js";
+import type { AcceptedGrant, GatewayReport, ObservedPod } from "../../core/index.js";
 import type { Typed } from "../api/resources.js";
 import { poolLabel, revisionLabel, slotLabel } from "../objects/pod-template.js";
 import { hasAccepted } from "./accepting-gate.js";
+import { grantOf } from "./pod-grant.js";
 
 export type Pod = Typed<V1Pod>;
 export type Node = Typed<V1Node>;
@@ -16,7 +17,7 @@ export interface PodKnowledge {
 /** A gateway pod as the planner sees it; `undefined` for a pod without the labels that say which one it is (not ours, or edited).
  *  `nodeOf` answers "deleted" when the node's object is known to be gone. */
 export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string) => Node | "deleted" | undefined): ObservedPod | undefined {
-  const { name, uid, resourceVersion, labels, annotations, creationTimestamp, deletionTimestamp } = pod.metadata;
+  const { name, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
   const pool = labels?.[poolLabel];
   const slot = Number(labels?.[slotLabel]);
   const revision = labels?.[revisionLabel];
@@ -37,7 +38,7 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
     ready: pod.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true,
     terminating: deletionTimestamp !== undefined,
     leaving: typeof node === "object" ? whyLeaving(node) : undefined,
-    grant: parseGrant(annotations?.[grantAnnotation]),
+    grant: grantOf(pod),
     ...known,
   };
 }

@@ -14,22 +14,28 @@ export interface RestoreParts {
 /** Puts the labels back that somebody took from a pod or changed: by them it is found, selected by the Services and counted. Answers whether all
  *  pods have theirs. */
 export async function restoreLabels(fleet: Fleet, pods: readonly Pod[], parts: RestoreParts): Promise<boolean> {
-  const restored = await Promise.all(pods.map((pod) => restoreOne(fleet, pod, parts)));
-  return restored.every((one) => one);
+  let isAll = true;
+  for (const pod of pods) {
+    const labels = labelsToRestore(fleet, pod);
+    if (labels !== undefined && !(await restoreOne(fleet, pod, labels, parts))) isAll = false;
+  }
+  return isAll;
 }
 
-async function restoreOne(fleet: Fleet, pod: Pod, { api, cache, onRestored }: RestoreParts): Promise<boolean> {
-  const { name, uid, deletionTimestamp } = pod.metadata;
+function labelsToRestore(fleet: Fleet, pod: Pod): Readonly<Record<string, string>> | undefined {
+  const { name, deletionTimestamp } = pod.metadata;
   const identity = identityFromName(fleet.name, name);
-  if (identity === undefined || deletionTimestamp !== undefined) return true;
+  if (identity === undefined || deletionTimestamp !== undefined) return undefined;
   const { pool, slot, revision } = identity;
-  const wanted = { ...fleetLabels(fleet, "gateway"), [poolLabel]: pool, [slotLabel]: String(slot), [revisionLabel]: revision };
-  const labels = missingLabels(pod, wanted);
-  if (labels === undefined) return true;
-  const result = await api.patch(resources.pods, { namespace: fleet.namespace, name }, { metadata: { uid, labels } });
+  return missingLabels(pod, { ...fleetLabels(fleet, "gateway"), [poolLabel]: pool, [slotLabel]: String(slot), [revisionLabel]: revision });
+}
+
+async function restoreOne(fleet: Fleet, pod: Pod, labels: Readonly<Record<string, string>>, parts: RestoreParts): Promise<boolean> {
+  const { name, uid } = pod.metadata;
+  const result = await parts.api.patch(resources.pods, { namespace: fleet.namespace, name }, { metadata: { uid, labels } });
   if (result.kind !== "ok") return result.kind === "notFound";
-  cache.overlay(result.object);
-  onRestored(result.object);
+  parts.cache.overlay(result.object);
+  parts.onRestored(result.object);
   return true;
 }
 
@@ -41,6 +47,7 @@ export async function adoptUnseen(fleet: Fleet, name: string, parts: RestorePart
   const isOurs = found.object.metadata.ownerReferences?.some((one) => one.uid === ownerReference(fleet).uid) === true;
   if (!isOurs) return "foreign";
   parts.cache.overlay(found.object);
-  await restoreOne(fleet, found.object, parts);
+  const labels = labelsToRestore(fleet, found.object);
+  if (labels !== undefined) await restoreOne(fleet, found.object, labels, parts);
   return "ours";
 }
