@@ -1,6 +1,6 @@
 import type { KubeletApi } from "./api.js";
 import type { ObjectWatch } from "./object-watch.js";
-import { conditionOf, isDeleting, isFinished, type Node, namespaceOf, type Pod, timeText } from "./objects.js";
+import { conditionOf, isDeleting, isFinished, keyOf, type Node, namespaceOf, type Pod, timeText } from "./objects.js";
 import { type Placement, planPlacement } from "./scheduling.js";
 import { podPath } from "./status-writer.js";
 
@@ -17,14 +17,19 @@ export class PodScheduler {
   readonly #options: SchedulerOptions;
   /** Bound by us and not yet seen so: pod uid → node. */
   readonly #assumed = new Map<string, string>();
-  readonly #waiting = new Set<string>();
+  /** By uid: where it is in the watch. */
+  readonly #waiting = new Map<string, string>();
   #turn = 0;
   #isDue = false;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    options.pods.onChange((_, after) => {
-      if (after !== undefined && after.spec?.nodeName === undefined) this.#waiting.add(after.metadata.uid ?? "");
+    options.pods.onChange((before, after) => {
+      const uid = (after ?? before)?.metadata.uid ?? "";
+      if (after === undefined || after.spec?.nodeName !== undefined) {
+        this.#waiting.delete(uid);
+        this.#assumed.delete(uid);
+      } else this.#waiting.set(uid, keyOf(after));
       this.#wake();
     });
     options.nodes.onChange(() => this.#wake());
@@ -40,13 +45,10 @@ export class PodScheduler {
   }
 
   #schedule(): void {
-    if (this.#waiting.size === 0) return;
-    const found = [...this.#options.pods.objects.values()];
-    for (const { metadata, spec } of found) if (spec?.nodeName !== undefined) this.#assumed.delete(metadata.uid ?? "");
-    for (const pod of found) {
-      const uid = pod.metadata.uid ?? "";
-      if (!this.#waiting.has(uid) || this.#assumed.has(uid)) continue;
-      const isOver = pod.spec?.nodeName !== undefined || isDeleting(pod) || isFinished(pod);
+    for (const [uid, key] of this.#waiting) {
+      if (this.#assumed.has(uid)) continue;
+      const pod = this.#options.pods.objects.get(key);
+      const isOver = pod === undefined || pod.metadata.uid !== uid || isDeleting(pod) || isFinished(pod);
       if (isOver) this.#waiting.delete(uid);
       else if ((pod.spec?.schedulingGates ?? []).length === 0) this.#place(pod);
     }
