@@ -76,6 +76,40 @@ describeWithPeers(["kubernetes", "redis-server"], "what a fleet owns", () => {
     await serving();
   }, 60_000);
 
+  test.each(["default", "router"])(
+    "so is the configuration of revision demo-%s-…, which cannot be edited but replaced; told once",
+    async (part) => {
+      const names = (await push("get", "configmaps", "-l", "pushfleet.dev/fleet=demo", "-o", "jsonpath={.items[*].metadata.name}")).split(
+        " ",
+      );
+      const name = names.find((one) => one.startsWith(`demo-${part}-`)) ?? expect.unreachable();
+      const configMap = JSON.parse(await push("get", "configmap", name, "-o", "json")) as {
+        readonly metadata: object;
+        readonly data: Readonly<Record<string, string>>;
+      };
+      const [[file, text] = expect.unreachable()] = Object.entries(configMap.data);
+      const metadata = { ...configMap.metadata, resourceVersion: undefined, uid: undefined };
+      const content = JSON.stringify({ ...configMap, metadata, data: { [file]: `${text}\n# by hand` } });
+      const path = "/api/v1/namespaces/push/configmaps";
+      const send = (method: string, to: string) => cluster.kubernetes.request(method, to, { type: "application/json", content });
+      expect(await send("PUT", `${path}/${name}`)).toMatchObject({ status: 422 });
+      // The operator is nearly as fast in making it again.
+      const replace = async (): Promise<boolean> => {
+        await cluster.kubernetes.request("DELETE", `${path}/${name}`);
+        return (await send("POST", path)).status === 201;
+      };
+      await waitFor(replace, { what: "another in its place", deadlineMs: 10_000 });
+      const now = async () =>
+        JSON.parse((await push("get", "configmap", name, "--ignore-not-found", "-o", "json")) || "{}") as typeof configMap;
+      await waitFor(async () => (await now()).data?.[file] === text, { what: "the configuration as it was", deadlineMs: 10_000 });
+      const told = `ConfigMap ${name} was changed by somebody else`;
+      const events = async () => await push("get", "events", "--field-selector", "reason=PutBack", "-o", "jsonpath={.items[*].message}");
+      await waitFor(async () => (await events()).includes(told), { what: "the event" });
+      expect((await events()).split(told)).toHaveLength(2);
+      await serving();
+    },
+  );
+
   test("goes with the fleet: clients are told to try again later, then nothing is left; the name can be used again", async () => {
     const served = await ServedFleet.connect(cluster, place, 6);
     await push("delete", "pgw", "demo", "--wait=false");

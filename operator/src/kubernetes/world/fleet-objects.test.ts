@@ -112,3 +112,36 @@ test("a Secret of ours that has lost its labels gets them back and keeps what is
   }
   expect((await buildGateway(await prepare())).kind).toBe("ok");
 });
+
+describe("a ConfigMap of ours that somebody changed", () => {
+  type ConfigMap = KubernetesObject & { readonly data: Readonly<Record<string, string>> };
+  const configMaps = () => (stored.caches.owned.get("ConfigMap")?.cache.list() ?? []) as readonly ConfigMap[];
+
+  test.each<[string, (configMap: ConfigMap) => ConfigMap, readonly RegExp[]]>([
+    [
+      "its contents, by replacing it",
+      (one) => ({ ...one, data: { ...one.data, "router.yaml": "http: {}" } }),
+      [/^delete ConfigMap/, /^apply ConfigMap/],
+    ],
+    ["one entry more", (one) => ({ ...one, data: { ...one.data, more: "1" } }), [/^delete ConfigMap/, /^apply ConfigMap/]],
+    [
+      "a label",
+      (one) => ({ ...one, metadata: { ...one.metadata, labels: { ...one.metadata.labels, "pushfleet.dev/fleet": "other" } } }),
+      [/^patch ConfigMap/],
+    ],
+  ])("is put back, once, and told: %s", async (_what, change, writes) => {
+    await prepare();
+    const before = configMaps().find(({ metadata }) => metadata.name.startsWith("demo-router-")) ?? expect.unreachable();
+    stored.put(change(before));
+    stored.writes.length = 0;
+    for (let turn = 0; turn < 3; turn += 1) {
+      objects.changed();
+      expect((await prepare()).refusals).toEqual([]);
+    }
+    const now = configMaps().find(({ metadata }) => metadata.name === before.metadata.name);
+    expect(now).toMatchObject({ data: before.data, metadata: { labels: before.metadata.labels } });
+    expect(Object.keys(now?.data ?? {})).toEqual(Object.keys(before.data));
+    expect(stored.writes).toEqual(writes.map((write) => expect.stringMatching(write)));
+    expect(restored).toEqual([`ConfigMap/${before.metadata.name} changed`]);
+  });
+});

@@ -28,15 +28,17 @@ export function isOwnedAs(live: KubernetesObject, wanted: KubernetesObject): boo
   return live.metadata.ownerReferences?.some(({ uid }) => uid === owner) === true;
 }
 
-/** Puts the labels of `wanted` back on an unseen object, by which the watch finds it, and shows it to the cache meanwhile. */
+/** Puts back the labels and the owner of `wanted`, by which the watch finds an object and the fleet knows it for its own. Shows it to the cache
+ *  meanwhile. */
 export async function showAgain(
   { resource, cache }: { readonly resource: Resource; readonly cache: Pick<ReadCache<KubernetesObject>, "overlay"> },
   { uid }: Pick<ObjectMeta, "uid">,
   wanted: KubernetesObject,
   api: Pick<KubernetesApi, "patch">,
 ): Promise<ApiResult<KubernetesObject>> {
-  const { namespace = "", name, labels } = wanted.metadata;
-  const patched = await api.patch(resource, { namespace, name }, { metadata: { ...(uid === undefined ? {} : { uid }), labels } });
+  const { namespace = "", name, labels, ownerReferences } = wanted.metadata;
+  const metadata = { ...(uid === undefined ? {} : { uid }), labels, ownerReferences };
+  const patched = await api.patch(resource, { namespace, name }, { metadata });
   if (patched.kind === "ok") cache.overlay(patched.object);
   return patched;
 }

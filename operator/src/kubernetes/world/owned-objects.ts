@@ -1,5 +1,6 @@
 import type { ApiResult, KubernetesApi, KubernetesObject, ReadCache, Resource } from "../api/types.js";
-import { isOwnedAs, lookAtPlace } from "./foreign-object.js";
+import { fixedFault, isFixed } from "./fixed-object.js";
+import { isOwnedAs, lookAtPlace, showAgain } from "./foreign-object.js";
 
 /** One kind of owned object: where it is served and what is known of it. */
 export interface OwnedKind {
@@ -45,8 +46,7 @@ export class OwnedObjects {
     const kind = this.#kindOf(object);
     const id = idOf(object);
     const live = this.#ours(object, kind.cache.get(keyOf(object)));
-    // A fixed one is made once: a newer operator that would write it differently lets it be.
-    if (live !== undefined && isFixed(object)) return { kind: "ensured" };
+    if (live !== undefined && isFixed(object)) return await this.#keepFixed(kind, object, live);
     const wanted = JSON.stringify(object);
     const applied = this.#applied.get(id);
     const isKnown = applied?.wanted === wanted;
@@ -63,6 +63,23 @@ export class OwnedObjects {
     kind.cache.overlay(result.object);
     this.#remember(id, wanted, object, result.object);
     if (isKnown) this.#parts.onRestored(result.object, standing?.kind === "free" ? "deleted" : "changed");
+    return { kind: "ensured" };
+  }
+
+  async #keepFixed(kind: OwnedKind, object: KubernetesObject, live: KubernetesObject): Promise<EnsureOutcome> {
+    const fault = fixedFault(object, live);
+    if (fault === undefined) return { kind: "ensured" };
+    let result: ApiResult<KubernetesObject>;
+    if (fault === "metadata") {
+      result = await showAgain(kind, live.metadata, object, this.#parts.api);
+    } else {
+      const removed = await this.remove({ ...object, metadata: live.metadata });
+      if (removed.kind !== "ensured") return removed;
+      result = await this.#parts.api.apply(kind.resource, object);
+    }
+    if (result.kind !== "ok") return outcomeOf(result);
+    kind.cache.overlay(result.object);
+    this.#parts.onRestored(result.object, "changed");
     return { kind: "ensured" };
   }
 
@@ -121,11 +138,6 @@ function hasMore(wanted: unknown, live: unknown): boolean {
   if (typeof wanted !== "object" || wanted === null || typeof live !== "object" || live === null) return false;
   const there = live as Readonly<Record<string, unknown>>;
   return Object.entries(wanted).some(([name, field]) => hasMore(field, there[name]));
-}
-
-/** ConfigMaps and Secrets marked so, and stored templates, which the API keeps from changing. */
-function isFixed(object: KubernetesObject): boolean {
-  return object.kind === "ControllerRevision" || ("immutable" in object && object.immutable === true);
 }
 
 /** What `live` has at the paths that `wanted` sets. A list counts as a whole: one more port is a change. */
