@@ -3,6 +3,7 @@ import {
   type Action,
   acceptGrant,
   type FleetStatus,
+  type KeptStatus,
   type Observed,
   type ObservedPod,
   type PlannerSettings,
@@ -20,6 +21,8 @@ export class SimulatedOperator {
   /** Its own confirmed writes, laid over a cache that is behind. */
   private overlay = new Map<string, Pick<ObservedPod, "grant" | "version">>();
   private frozen: Pick<Observed, "pods" | "spec" | "deleting"> | undefined;
+  private readonly found: KeptStatus | undefined;
+  /** Of its last plan. */
   status: FleetStatus | undefined;
   /** How often a call or a write fails, half of the failed calls having arrived all the same. */
   failureShare = 0;
@@ -29,13 +32,18 @@ export class SimulatedOperator {
     readonly epoch: number;
     readonly settings: Partial<PlannerSettings>;
     readonly random: () => number;
-    readonly status: FleetStatus | undefined;
+    readonly status: KeptStatus | undefined;
   }) {
     this.world = options.world;
     this.epoch = options.epoch;
     this.settings = options.settings;
     this.random = options.random;
-    this.status = options.status;
+    this.found = options.status;
+  }
+
+  /** What the next one would find, if nothing was lost. */
+  get kept(): KeptStatus | undefined {
+    return this.status ?? this.found;
   }
 
   /** From now on it sees no change but its own: a watch that hangs. */
@@ -69,7 +77,7 @@ export class SimulatedOperator {
         this.frozen === undefined
           ? this.observePods()
           : this.frozen.pods.map((pod) => ({ ...pod, ...this.overlay.get(pod.uid), accepted: this.accepted.get(pod.uid) })),
-      status: this.status,
+      status: this.kept,
       settings: this.settings,
     };
   }

@@ -1,4 +1,4 @@
-import type { FleetSpec, FleetStatus, PlannerSettings } from "../../operator/src/core/index.js";
+import { type FleetSpec, inheritStatus, type KeptStatus as PlannedBefore, type PlannerSettings } from "../../operator/src/core/index.js";
 import { SimulatedOperator } from "./simulated-operator.js";
 import { SimulatedWorld, sliceMs } from "./simulated-world.js";
 
@@ -14,8 +14,8 @@ export type StoryEvent =
   | { readonly kind: "takeOver"; readonly seconds: number; readonly blind: boolean; readonly status: KeptStatus }
   | { readonly kind: "failures"; readonly share: number };
 
-/** Of the operator before: what it returned last, what it returned a while ago, or nothing. */
-export type KeptStatus = "last" | "old" | "lost";
+/** Of the operator before: what it returned last, what it returned a while ago, what the PushGateway's status tells of it, or nothing. */
+export type KeptStatus = "last" | "old" | "told" | "lost";
 
 export type SpecEdit =
   | { readonly kind: "revision"; readonly revision: string }
@@ -45,9 +45,11 @@ export class StoryTeller {
   readonly world: SimulatedWorld;
   leader: SimulatedOperator | undefined;
   private deposed: { readonly operator: SimulatedOperator; readonly untilMs: number }[] = [];
-  private next: { readonly atMs: number; readonly status: FleetStatus | undefined } | undefined;
+  private next: { readonly atMs: number; readonly status: PlannedBefore | undefined } | undefined;
   private epoch = 1;
-  private oldStatus: FleetStatus | undefined;
+  private oldStatus: PlannedBefore | undefined;
+  /** Written after each plan that was carried out to its end. */
+  private toldPools: Parameters<typeof inheritStatus>[0] = [];
   private readonly random: () => number;
   /** Actions that the leader wanted, waits not counted. */
   private actionsPlanned = 0;
@@ -84,21 +86,33 @@ export class StoryTeller {
     }
     this.deposed = this.deposed.filter((one) => nowMs < one.untilMs);
     if (slice % this.periodSlices === 0 && this.leader !== undefined) {
-      if (slice % 50 === 0) this.oldStatus = this.leader.status;
+      if (slice % 50 === 0) this.oldStatus = this.leader.kept;
       const actions = this.leader.reconcile();
+      this.tell();
       this.actionsPlanned += actions.filter((action) => action.kind !== "wait").length;
       if (this.world.deleting) this.createdAfterDeletion += actions.filter((action) => action.kind === "createPod").length;
     }
     if (slice % this.periodSlices === 1) for (const { operator } of this.deposed) operator.reconcile();
   }
 
-  private startOperator(status: FleetStatus | undefined): SimulatedOperator {
+  private startOperator(status: PlannedBefore | undefined): SimulatedOperator {
     return new SimulatedOperator({ world: this.world, epoch: this.epoch++, settings: storySettings, random: this.random, status });
   }
 
-  private kept(kind: KeptStatus): FleetStatus | undefined {
+  private kept(kind: KeptStatus): PlannedBefore | undefined {
     if (kind === "lost") return undefined;
-    return kind === "old" ? this.oldStatus : this.leader?.status;
+    if (kind === "told") return this.told;
+    return kind === "old" ? this.oldStatus : this.leader?.kept;
+  }
+
+  private get told(): PlannedBefore | undefined {
+    return this.toldPools.length === 0 ? undefined : inheritStatus(this.toldPools, this.epoch);
+  }
+
+  private tell(): void {
+    const status = this.leader?.status;
+    if (status === undefined) return;
+    this.toldPools = status.pools.map(({ name, target }) => ({ name, target, pausedRevision: status.memory.pausedRevisions[name] }));
   }
 
   private happen(event: StoryEvent | undefined): void {
@@ -132,7 +146,7 @@ export class StoryTeller {
         this.leader.reconcile(event.actions);
         this.next = {
           atMs: world.nowMs + event.seconds * 1_000,
-          status: event.status === "last" && event.actions % 2 === 0 ? this.leader.status : status,
+          status: event.status === "last" && event.actions % 2 === 0 ? this.leader.kept : status,
         };
         this.leader = undefined;
         return;

@@ -85,6 +85,7 @@ export class SimulatedWorld {
     const ready = pod.phase === "running" && this.nowMs >= pod.startsAtMs + 500 && pod.gateway?.isReady === true;
     if (ready !== pod.ready) {
       pod.ready = ready;
+      pod.hasAccepted ||= ready;
       pod.touch();
     }
   }
@@ -252,6 +253,8 @@ export class SimulatedPod {
   version = 1;
   phase: ObservedPod["phase"] = "pending";
   ready = false;
+  /** The readiness gate keeps it. */
+  hasAccepted = false;
   terminating = false;
   leaving: string | undefined;
   startsAtMs: number;
@@ -282,7 +285,7 @@ export class SimulatedPod {
     const report = running && nowMs >= this.silentUntilMs ? this.reported.value : undefined;
     return {
       ...{ uid, name, pool, slot, revision, createdAtMs, version: String(this.version), phase: this.phase, ready: this.ready },
-      ...{ terminating: this.terminating, leaving: this.leaving, grant: this.grant, report },
+      ...{ hasAccepted: this.hasAccepted, terminating: this.terminating, leaving: this.leaving, grant: this.grant, report },
     };
   }
 }

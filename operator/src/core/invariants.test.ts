@@ -10,7 +10,7 @@ const timeout = 120_000;
 
 const second = fc.integer({ min: 0, max: 89 });
 const pick = fc.nat(20);
-const kept = fc.constantFrom<KeptStatus>("last", "old", "lost");
+const kept = fc.constantFrom<KeptStatus>("last", "old", "told", "lost");
 const seconds = fc.integer({ min: 1, max: 15 });
 
 const worldEvent: fc.Arbitrary<StoryEvent> = fc.oneof(

@@ -6,7 +6,8 @@ import { withTimesToReady } from "./time-to-ready.js";
 import type { Observed, ObservedPod, PlannerMemory, PlannerSettings, PodMemory, PoolMemory } from "./types.js";
 
 /** Brings the memory of the last plan up to what is observed now. `target`, `shrinking` and `shrinkableSinceMs` of a pool are left as they
- *  were: they are decisions, made later. A memory of another epoch is kept, but its owner starts to lead now. */
+ *  were: they are decisions, made later. A memory of another epoch is kept, but its owner starts to lead now, and measures nothing over the
+ *  time in which nobody looked. */
 export function advanceMemory(observed: Observed, settings: PlannerSettings, nowMs: number): PlannerMemory {
   const before = observed.status?.memory;
   const leads = before !== undefined && observed.status?.epoch === observed.epoch;
@@ -19,7 +20,7 @@ export function advanceMemory(observed: Observed, settings: PlannerSettings, now
     leadingSinceMs: leads ? before.leadingSinceMs : nowMs,
     quietUntilMs: quiet,
     pods: Object.fromEntries(observed.pods.map((pod) => [pod.uid, rememberPod(pod, before?.pods[pod.uid], nowMs)])),
-    pools: Object.fromEntries(observed.spec.pools.map((pool) => [pool.name, rememberPool(pool.name, observed, before, settings, nowMs)])),
+    pools: Object.fromEntries(observed.spec.pools.map((pool) => [pool.name, rememberPool(pool.name, observed, leads, settings, nowMs)])),
     ...(forced === undefined ? {} : { forced }),
     pausedRevisions: before?.pausedRevisions ?? {},
   };
@@ -38,23 +39,18 @@ function rememberPod(pod: ObservedPod, last: PodMemory | undefined, nowMs: numbe
     resumed: report?.resumed ?? last?.resumed ?? 0,
     reportedAtMs: report === undefined ? (last?.reportedAtMs ?? nowMs) : nowMs,
     ...(acceptingSinceMs === undefined ? {} : { acceptingSinceMs }),
-    wasReady: pod.ready || last?.wasReady === true || (report?.handshakes ?? 0) > 0,
+    wasReady: pod.ready || pod.hasAccepted === true || last?.wasReady === true || (report?.handshakes ?? 0) > 0,
     ...(drainedSinceMs === undefined ? {} : { drainedSinceMs }),
     gone,
   };
 }
 
-function rememberPool(
-  name: string,
-  observed: Observed,
-  before: PlannerMemory | undefined,
-  settings: PlannerSettings,
-  nowMs: number,
-): PoolMemory {
+function rememberPool(name: string, observed: Observed, leads: boolean, settings: PlannerSettings, nowMs: number): PoolMemory {
+  const before = observed.status?.memory;
   const pods = observed.pods.filter((pod) => pod.pool === name);
   const last = before?.pools[name];
   const failures = startFailures(pods, before, last?.startFailures, nowMs);
-  const elapsedMs = before === undefined ? 0 : nowMs - before.atMs;
+  const elapsedMs = before === undefined || !leads ? 0 : nowMs - before.atMs;
   const averages = { netArrivalsPerSecond: last?.netArrivalsPerSecond ?? 0, handshakesPerSecond: last?.handshakesPerSecond ?? 0 };
   if (before !== undefined && last !== undefined && elapsedMs > 0) {
     const sample = sampleArrivals(pods, before.pods, elapsedMs);
@@ -64,10 +60,10 @@ function rememberPool(
   }
   return {
     ...(last?.target === undefined ? {} : { target: last.target }),
-    shrinking: last?.shrinking ?? [],
+    ...(last?.shrinking === undefined ? {} : { shrinking: last.shrinking }),
     ...averages,
     ...(failures === undefined ? {} : { startFailures: failures }),
-    timeToReadyMs: withTimesToReady(last?.timeToReadyMs ?? [], pods, before, nowMs),
+    timeToReadyMs: withTimesToReady(last?.timeToReadyMs ?? [], pods, leads ? before : undefined, nowMs),
     ...(last?.shrinkableSinceMs === undefined ? {} : { shrinkableSinceMs: last.shrinkableSinceMs }),
   };
 }

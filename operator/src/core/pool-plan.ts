@@ -267,4 +267,4 @@ function rememberDecision(
   return { ...known, target, shrinking, ...(since === undefined ? {} : { shrinkableSinceMs: since }) };
 }
 
-const emptyPool: PoolMemory = { shrinking: [], netArrivalsPerSecond: 0, handshakesPerSecond: 0, timeToReadyMs: [] };
+const emptyPool: PoolMemory = { netArrivalsPerSecond: 0, handshakesPerSecond: 0, timeToReadyMs: [] };

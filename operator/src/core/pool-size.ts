@@ -27,7 +27,7 @@ export function poolSize(options: {
   if (mode !== "Builtin") return { target: within(pool, pool.replicas ?? pool.minReplicas), shrinking };
   const known = memory?.target;
   if (known === undefined) return { target: within(pool, kept.length + gone), shrinking };
-  const unknown = shrinking.filter((uid) => memory?.shrinking.includes(uid) !== true).length;
+  const unknown = memory?.shrinking === undefined ? 0 : shrinking.filter((uid) => memory.shrinking?.includes(uid) !== true).length;
   return { target: within(pool, Math.max(known - unknown, kept.length - surge)), shrinking };
 }
 

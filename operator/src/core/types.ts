@@ -64,8 +64,9 @@ export interface Observed {
   readonly leader?: string | undefined;
   /** All pods of the fleet, of any pool, revision and state, in any order. */
   readonly pods: readonly ObservedPod[];
-  /** What the last `plan` returned, if it was kept. Losing it is safe: windows are waited for again, averages start again. */
-  readonly status: FleetStatus | undefined;
+  /** What the last `plan` returned, or what the next leader found of it (`inheritStatus`). Losing it is safe: windows are waited for again,
+   *  averages start again; but what was ordered and what is surge the pods alone do not tell. */
+  readonly status: KeptStatus | undefined;
   /** Facts of this world that differ from `defaultSettings` (settings.ts); local mode: `{ timeToReadyMs: 2000 }`. */
   readonly settings?: Partial<PlannerSettings> | undefined;
   /** Reconnects that pods of the rollout's revision refused or broke, in the last minutes; stops a rollout. Absent: no such signal. */
@@ -110,6 +111,9 @@ export interface ObservedPod {
   readonly phase: "pending" | "running" | "gone";
   /** The world's readiness (`/readyz` 200, the Ready condition): the balancer sends it new connections. */
   readonly ready: boolean;
+  /** Clients have been let in once, to this process or an earlier one of the pod, as the world remembers for leaders that come later. Absent:
+   *  it does not know. */
+  readonly hasAccepted?: boolean | undefined;
   /** It was deleted (by us or not) or got a SIGTERM, and its process may still run. */
   readonly terminating: boolean;
   /** Why it has to leave its place though nobody deleted it (`node worker-3 is unschedulable`): it is replaced, then drained. */
@@ -253,6 +257,9 @@ export interface FleetStatus {
   readonly memory: PlannerMemory;
 }
 
+/** What the next plan has to know of the one before. */
+export type KeptStatus = Pick<FleetStatus, "epoch" | "conditions" | "memory">;
+
 export interface BudgetStatus {
   readonly reconnectsPerSecond: number;
   readonly inUse: number;
@@ -339,7 +346,7 @@ export interface PodMemory {
   readonly reportedAtMs: number;
   /** Since when it has taken connections without a break. */
   readonly acceptingSinceMs?: number | undefined;
-  /** It has been ready once, or was so when first seen. */
+  /** It has been ready once, as far as this leader or the pod itself remembers. */
   readonly wasReady: boolean;
   readonly drainedSinceMs?: number | undefined;
   /** Its end has been noticed. */
@@ -349,8 +356,8 @@ export interface PodMemory {
 export interface PoolMemory {
   /** The autoscaler's last decision; absent for a pool that is new or whose memory was lost. */
   readonly target?: number | undefined;
-  /** Pods (uid) being drained for which `target` was lowered already. */
-  readonly shrinking: readonly string[];
+  /** Pods (uid) being drained for which `target` was lowered already; absent: for all of them. */
+  readonly shrinking?: readonly string[] | undefined;
   /** Averages a second; net arrivals do not count resumed connections and may be negative. */
   readonly netArrivalsPerSecond: number;
   readonly handshakesPerSecond: number;

@@ -62,6 +62,15 @@ describe("a pod as the planner sees it", () => {
     expect(observePod(pod({ status } as Partial<Pod>), {}, noNode)?.phase).toBe(phase);
   });
 
+  test.each([
+    [undefined, false],
+    [{ conditions: [gate("Starting")] }, false],
+    [{ conditions: [gate("NotServing")] }, true],
+    [{ conditions: [{ ...gate("Serving"), status: "True" }] }, true],
+  ])("with %j tells whether clients were ever let in: %s", (status, hasAccepted) => {
+    expect(observePod(pod({ status } as Partial<Pod>), {}, noNode)?.hasAccepted).toBe(hasAccepted);
+  });
+
   test("is gone when its node's object is", () => {
     const running = { spec: { nodeName: "n1" }, status: { phase: "Running" } } as Partial<Pod>;
     expect(observePod(pod(running), {}, () => "deleted")?.phase).toBe("gone");

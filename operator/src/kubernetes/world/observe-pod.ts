@@ -36,6 +36,7 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
     zone: typeof node === "object" ? node.metadata.labels?.[zoneLabel] : undefined,
     phase: node === "deleted" ? "gone" : phaseOf(pod, known.report !== undefined),
     ready: pod.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true,
+    hasAccepted: hasAccepted(pod),
     terminating: deletionTimestamp !== undefined,
     leaving: typeof node === "object" ? whyLeaving(node) : undefined,
     grant: grantOf(pod),

@@ -1,6 +1,6 @@
 import { limits } from "@pushfleet/protocol";
 import type { Clock } from "@pushfleet/service";
-import { canonicalJson, type FleetSpec, type FleetStatus, plan } from "../../core/index.js";
+import { canonicalJson, type FleetSpec, inheritStatus, type KeptStatus } from "../../core/index.js";
 import type { PushGatewayStatus } from "../../generated/push-gateway.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi } from "../api/types.js";
@@ -46,13 +46,13 @@ function judgements(status: PushGatewayStatus | undefined): string {
   return JSON.stringify([status?.observedGeneration, status?.templateOutdated, conditions]);
 }
 
-/** What a new leader takes over from the object: on which revisions a rollout has paused itself. Everything else is found out again. */
-export function rememberedStatus(object: PushGatewayObject, spec: FleetSpec, epoch: number): FleetStatus | undefined {
-  const paused = (object.status?.pools ?? []).flatMap(({ name, pausedRevision }) =>
-    pausedRevision === undefined ? [] : [[name, pausedRevision]],
-  );
-  if (paused.length === 0) return undefined;
-  const { status } = plan({ spec: { ...spec, pools: [] }, deleting: false, epoch: epoch - 1, pods: [], status: undefined }, 0);
-  const pausedRevisions = Object.fromEntries(paused) as Readonly<Record<string, string>>;
-  return { ...status, memory: { ...status.memory, pausedRevisions } };
+/** What a new leader takes over from the object: how many pods each pool should have, and on which revisions a rollout has paused itself.
+ *  Everything else is found out again. With `dryRun` the status tells what would be wanted: nothing was done about it. */
+export function rememberedStatus(object: PushGatewayObject, spec: FleetSpec, epoch: number): KeptStatus | undefined {
+  const pools = (object.status?.pools ?? []).map(({ name, desiredReplicas, pausedRevision }) => ({
+    name,
+    target: spec.dryRun ? undefined : desiredReplicas,
+    pausedRevision,
+  }));
+  return pools.length === 0 ? undefined : inheritStatus(pools, epoch);
 }
