@@ -1,5 +1,5 @@
 import { assertNever, type Fault } from "@pushfleet/protocol";
-import { type Clock, type Logger, Strict } from "@pushfleet/service";
+import { type Clock, type Logger, redisAddressExpected, redisAddressPattern, Strict } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 import { createMemoryRegistry } from "./memory-registry.js";
 import { createRedisRegistry } from "./redis-registry.js";
@@ -9,7 +9,7 @@ import type { Registry } from "./registry.js";
 export const registrySchema = Type.Union([
   Strict({
     kind: Type.Literal("redis"),
-    url: Type.String({ pattern: "^rediss?://[^\\s/]+(/\\S*)?$", expected: "redis://[user:password@]host[:port][/database], or rediss://" }),
+    url: Type.String({ pattern: redisAddressPattern, expected: redisAddressExpected }),
     keyPrefix: Type.String({
       default: "",
       maxLength: 128,

@@ -12,6 +12,7 @@ export * from "./host-port.js";
 export * from "./key-pair.js";
 export * from "./logging.js";
 export * from "./manual-clock.js";
+export * from "./redis-address.js";
 export * from "./router-link.js";
 export * from "./run-part.js";
 export * from "./schema-faults.js";

@@ -106,7 +106,27 @@ const [cassandraNeeds, cassandraOnly] = ["store.kind Cassandra needs contactPoin
 const url = "redis://redis:6379";
 const cassandra = { kind: "Cassandra", contactPoints: ["cassandra"], localDataCenter: "dc1", keyspace: "pushfleet" };
 
+const redisAddress = "an address of a Redis must be redis://[user:password@]host[:port][/database]";
+const redisAddresses = joinRows(
+  ...[
+    "redis://",
+    "redis://redis:65536",
+    "redis://redis:0",
+    "redis://:6379",
+    "redis://redis/first",
+    "redis://re dis",
+    "redis://fd00::1",
+  ].flatMap((address) => [
+    rule("spec.registry.url", "spec.registry.url", redisAddress, { "spec.registry": { kind: "Redis", url: address } }),
+    rule("spec.store.url", "spec.store.url", redisAddress, { "spec.store": { kind: "Redis", url: address } }),
+  ]),
+  ...["redis://redis:65535/15", "rediss://me:p%40ss@redis_1.push:1", "redis://me:p@ss@[fd00::1]/", "redis://redis?family=6"].map(
+    (address) => good("spec.registry", { kind: "Redis", url: address }),
+  ),
+);
+
 const storeRules = joinRows(
+  redisAddresses,
   rule("spec.registry", "spec.registry.url", "registry.kind Redis needs registry.url", { "spec.registry": { kind: "Redis" } }),
   rule("spec.registry", "spec.registry.url", "registry.url is read with registry.kind Redis only", {
     "spec.registry": { kind: "Memory", url },

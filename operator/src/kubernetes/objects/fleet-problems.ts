@@ -1,4 +1,5 @@
 import { limits } from "@pushfleet/protocol";
+import { isRedisAddress, redisAddressExpected } from "@pushfleet/service";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
 import { hasCredentials } from "./configuration-parts.js";
 import type { Collision } from "./fleet-collisions.js";
@@ -80,16 +81,15 @@ function* authProblems({ gateway: { auth } }: PushGatewaySpec): Iterable<SpecPro
   yield error("KeySourceMissing", "spec.gateway.auth", message);
 }
 
-/** The API's patterns let some addresses pass that a gateway or a router refuses at its start; it would start over and over. */
+/** The API's patterns let some addresses pass (an API of an earlier release: more) that a gateway or a router refuses at its start; it would start
+ *  over and over. */
 function* addressProblems({ gateway, registry, store, router }: PushGatewaySpec): Iterable<SpecProblem> {
-  const redis = /^rediss?:\/\/[^\s/]+(\/\S*)?$/;
-  const expected = "write it as redis://[user:password@]host[:port][/database], or rediss://";
   for (const [path, url] of [
     ["spec.registry.url", registry?.url],
     ["spec.store.url", store?.url],
   ] as const) {
-    if (url !== undefined && !(redis.test(url) && URL.canParse(url)))
-      yield error("AddressInvalid", path, `${path.slice(5)} is no address of a Redis: ${expected}`);
+    if (url !== undefined && !(isRedisAddress(url) && URL.canParse(url)))
+      yield error("AddressInvalid", path, `${path.slice(5)} is no address of a Redis: write ${redisAddressExpected}`);
     if (url !== undefined && hasCredentials(url)) {
       yield warning("PasswordInSpec", path, `${path.slice(5)} holds a password: whoever can read this PushGateway can read it`);
     }
