@@ -121,7 +121,7 @@ export class SimulatedWorld {
 
   /** Connects up to `count` clients, each to the pod with the least connections; how many found a place. */
   private place(count: number, resumed: boolean): number {
-    const open = this.living().filter((pod) => pod.ready && pod.gateway?.takesConnections === true);
+    const open = this.living().filter((pod) => (pod.ready || this.nowMs < pod.balancedUntilMs) && pod.gateway?.takesConnections === true);
     let left = count;
     while (left > 0 && open.length > 0) {
       open.sort((a, b) => (a.gateway?.connections ?? 0) - (b.gateway?.connections ?? 0));
@@ -154,9 +154,12 @@ export class SimulatedWorld {
     } else this.pods.delete(pod.uid);
   }
 
-  /** The process dies and is started again in its pod: it has forgotten drains and epochs. */
+  /** The process dies and is started again in its pod: it has forgotten drains and epochs. The kubelet tells late that it runs, and balancers
+   *  were not told yet that it did not. */
   restart(pod: SimulatedPod): void {
     if (pod.gateway === undefined) return;
+    pod.untoldUntilMs = this.nowMs + 2_500;
+    pod.balancedUntilMs = pod.ready ? this.nowMs + 1_000 : 0;
     this.loseClients(pod.gateway.drop());
     pod.gateway = new SimulatedGateway(hardConnections, this.eager);
     pod.startsAtMs = this.nowMs + 1_000;
@@ -261,6 +264,10 @@ export class SimulatedPod {
   vanishesAtMs: number | undefined;
   /** Its status stream is broken until then; calls still arrive. */
   silentUntilMs = 0;
+  /** Its object says until then that no process runs. */
+  untoldUntilMs = 0;
+  /** Balancers send it clients until then though it is not ready. */
+  balancedUntilMs = 0;
   gateway: SimulatedGateway | undefined;
   private reported: { readonly atMs: number; readonly value: ObservedPod["report"] } | undefined;
 
@@ -283,8 +290,10 @@ export class SimulatedPod {
     if (this.reported === undefined || nowMs - this.reported.atMs >= reportMs)
       this.reported = { atMs: nowMs, value: this.gateway?.report() };
     const report = running && nowMs >= this.silentUntilMs ? this.reported.value : undefined;
+    // What reports runs, whatever the kubelet says.
+    const phase = this.phase === "running" && report === undefined && nowMs < this.untoldUntilMs ? "pending" : this.phase;
     return {
-      ...{ uid, name, pool, slot, revision, createdAtMs, version: String(this.version), phase: this.phase, ready: this.ready },
+      ...{ uid, name, pool, slot, revision, createdAtMs, version: String(this.version), phase, ready: this.ready },
       ...{ hasAccepted: this.hasAccepted, terminating: this.terminating, leaving: this.leaving, grant: this.grant, report },
     };
   }

@@ -12,8 +12,8 @@ export interface ClosingPlan {
 
 export function planClosing(context: Context): ClosingPlan {
   const alive = context.views.filter((view) => !view.dead);
-  const unserved = alive.filter(neverServed);
-  const closing = alive.filter((view) => !neverServed(view));
+  const unserved = alive.filter((view) => neverServed(view, context));
+  const closing = alive.filter((view) => !neverServed(view, context));
   const deadlineMs = closingDeadline(context, closing);
   const rates = shares(context, closing);
   const why = "the fleet was deleted: its clients are closed within the budget";

@@ -30,6 +30,7 @@ function rememberPod(pod: ObservedPod, last: PodMemory | undefined, nowMs: numbe
   const { report } = pod;
   const gone = pod.phase === "gone";
   const acceptingSinceMs = isAccepting(pod) ? (last?.acceptingSinceMs ?? nowMs) : undefined;
+  const pendingSinceMs = pod.phase === "pending" ? (last?.pendingSinceMs ?? nowMs) : undefined;
   const drainedSinceMs = isDrained(pod) ? (last?.drainedSinceMs ?? nowMs) : undefined;
   return {
     name: pod.name,
@@ -41,6 +42,7 @@ function rememberPod(pod: ObservedPod, last: PodMemory | undefined, nowMs: numbe
     ...(acceptingSinceMs === undefined ? {} : { acceptingSinceMs }),
     wasReady: pod.ready || pod.hasAccepted === true || last?.wasReady === true || (report?.handshakes ?? 0) > 0,
     ...(drainedSinceMs === undefined ? {} : { drainedSinceMs }),
+    ...(pendingSinceMs === undefined ? {} : { pendingSinceMs }),
     gone,
   };
 }

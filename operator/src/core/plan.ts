@@ -188,7 +188,7 @@ function deleteAction(context: Context, view: PodView, decided: Decided, whyUnse
   const wish = decided.wishes.get(view.pod.uid);
   const overdue = decided.overdue.has(view.pod.uid);
   const unwanted = whyUnserved !== undefined || view.pod.phase === "gone" || overdue || wish?.purpose === "drain";
-  const reason = unwanted ? mayDelete(view, overdue, context.settings, context.nowMs) : undefined;
+  const reason = unwanted ? mayDelete(view, overdue, context) : undefined;
   if (reason === undefined) return [];
   return [{ kind: "deletePod", ...referenceOf(view), reason, why: whyUnserved ?? whyDeleted(reason, wish) }];
 }

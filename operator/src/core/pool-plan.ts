@@ -62,11 +62,11 @@ export function planPool(context: Context, pool: PoolSpec): PoolPlan {
     ],
     candidates: [
       ...(replacement?.victim === undefined ? [] : [drainWish(replacement.victim, replacement.why)]),
-      ...(surplus === undefined || neverServed(surplus.view) ? [] : [surplus]),
+      ...(surplus === undefined || neverServed(surplus.view, context) ? [] : [surplus]),
     ],
     unserved: [
       ...pods.unservedOld.map((view) => ({ view, why: `it has no clients and must go: ${describeLeaving(view)}` })),
-      ...(surplus !== undefined && neverServed(surplus.view) ? [surplus] : []),
+      ...(surplus !== undefined && neverServed(surplus.view, context) ? [surplus] : []),
     ],
     creates: missing > 0 && backOffMs === 0 ? createActions(context, pool, missing, describeMissing(pool, pods, scaling, replacement)) : [],
     waits: [...startingWaits(pods), ...replacementWaits(replacement), ...backOffWaits(context, pool, missing, backOffMs)],
@@ -98,7 +98,7 @@ function sortPods(context: Context, pool: PoolSpec): PoolPods {
   const all = context.views.filter((view) => view.pod.pool === pool.name);
   const alive = all.filter((view) => !view.dead);
   const draining = alive.filter((view) => view.pod.grant?.purpose === "drain");
-  const unservedOld = alive.filter((view) => view.mustLeave !== undefined && neverServed(view));
+  const unservedOld = alive.filter((view) => view.mustLeave !== undefined && neverServed(view, context));
   const unserved = new Set(unservedOld);
   const still = draining.filter((view) => !unserved.has(view));
   const shrinking = still.filter((view) => view.pod.grant?.reason === "scaleDown");

@@ -31,7 +31,9 @@ const rows: readonly [string, ObservedPod, Partial<PodMemory>, boolean, string |
   ["nor then, while it may have more time", past(30_000), {}, false, undefined],
   ["when deadline, grace and patience are over: yes", past(30_000), {}, true, "deadlinePassed"],
   ["one whose process has not started: yes", pendingPod(0), unready, false, "neverServed"],
-  ["one that served, and whose process ended and is not started again yet: yes", pendingPod(0), {}, false, "neverServed"],
+  ["one that served, and whose process seems to have ended just now: no", pendingPod(0), {}, false, undefined],
+  ["nor while it may run again untold", pendingPod(0), { pendingSinceMs: now - 29_999 }, false, undefined],
+  ["one that served, and of which no process has run for long: yes", pendingPod(0), { pendingSinceMs: now - 30_000 }, false, "neverServed"],
   ["one that is not ready and says that it never had a client: yes", pod(0, { ready: false }), unready, false, "neverServed"],
   ["one that had one: no", pod(0, { ready: false, report: { handshakes: 1 } }), unready, false, undefined],
   [
@@ -46,5 +48,5 @@ const rows: readonly [string, ObservedPod, Partial<PodMemory>, boolean, string |
 
 test.each(rows)("I4: %s", (_, given, remembered, overdue, expected) => {
   const view = viewPod(given, { ...memory, ...remembered }, fleet(), {});
-  expect(mayDelete(view, overdue, defaultSettings, now)).toBe(expected);
+  expect(mayDelete(view, overdue, { settings: defaultSettings, nowMs: now })).toBe(expected);
 });

@@ -14,7 +14,7 @@ export interface RemovedPools {
 
 export function planRemovedPools(context: Context): RemovedPools {
   const pods = context.views.filter((view) => view.mustLeave === "poolRemoved");
-  const unserved = pods.filter(neverServed);
+  const unserved = pods.filter((view) => neverServed(view, context));
   const draining = pods.filter((view) => view.pod.grant?.purpose === "drain" && !unserved.includes(view));
   const old = pods.filter((view) => !draining.includes(view) && !unserved.includes(view));
   const refuge = context.views.filter((view) => view.mustLeave === undefined && !view.dead);

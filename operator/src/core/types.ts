@@ -349,6 +349,8 @@ export interface PodMemory {
   /** It has been ready once, as far as this leader or the pod itself remembers. */
   readonly wasReady: boolean;
   readonly drainedSinceMs?: number | undefined;
+  /** Since when no process of it has run, as far as its world knew, without a break. */
+  readonly pendingSinceMs?: number | undefined;
   /** Its end has been noticed. */
   readonly gone: boolean;
 }

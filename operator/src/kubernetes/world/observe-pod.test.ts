@@ -49,6 +49,7 @@ describe("a pod as the planner sees it", () => {
     [{ phase: "Pending" }, "pending"],
     [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }] }, "pending"],
     [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }], conditions: [gate("Starting")] }, "pending"],
+    [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} }, ready: true }] }, "running"],
     [{ phase: "Running", containerStatuses: [{ restartCount: 1, state: { running: {} } }], conditions: [gate("NotServing")] }, "running"],
     [{ phase: "Running", containerStatuses: [{ restartCount: 1 }], conditions: [gate("NotServing")] }, "running"],
     [{ phase: "Running" }, "running"],

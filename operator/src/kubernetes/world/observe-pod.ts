@@ -47,13 +47,14 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
 const zoneLabel = "topology.kubernetes.io/zone";
 
 /** A container that fails over and over counts as one that has not started when no clients were ever let in, and between two starts, when no
- *  process runs: nobody is on it, and it may be deleted. What reports runs, whatever a kubelet that lags behind says. */
+ *  process runs: nobody is on it, and it may be deleted (when: core/removal.ts). What reports runs, whatever a kubelet that lags behind says;
+ *  so does what answers its probe, for an HAProxy asks no readiness gate. */
 function phaseOf(pod: Pod, isReporting: boolean): ObservedPod["phase"] {
   const { status } = pod;
   if (status?.phase === "Failed" || status?.phase === "Succeeded") return "gone";
   const containers = status?.containerStatuses ?? [];
   if (isReporting) return "running";
-  if (containers.some((one) => one.restartCount > 0) && !hasAccepted(pod)) return "pending";
+  if (containers.some((one) => one.restartCount > 0 && !one.ready) && !hasAccepted(pod)) return "pending";
   if (containers.some((one) => one.state?.running !== undefined)) return "running";
   if (containers.some((one) => one.state?.waiting !== undefined || one.state?.terminated !== undefined)) return "pending";
   return status?.phase === "Running" || containers.some((one) => one.restartCount > 0) ? "running" : "pending";
