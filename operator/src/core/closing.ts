@@ -1,6 +1,7 @@
 import type { Context, Wish } from "./context.js";
 import type { PodView } from "./pod-view.js";
 import { isPastDeadline, neverServed } from "./removal.js";
+import { isSilent } from "./silence.js";
 
 /** A deleted fleet: nobody is left to move to, so all pods close their clients at once, together within the budget, each at a share that
  *  follows its connections. The first plan fixes one deadline for all; when it and the grace are over, the pods go as they are. */
@@ -35,20 +36,19 @@ function closingDeadline({ spec, nowMs }: Context, closing: readonly PodView[]):
   return written.reduce((least, one) => Math.min(least, one), nowMs + spec.drain.deadlineMs);
 }
 
-/** Rates by uid. What a pod has been granted it keeps; what is free is split among the others, or, once all have some, added to the share of
- *  those that have clients left. */
+/** Rates by uid. What a pod has been granted it keeps, unless it has been silent for so long that it moves nobody; what is free is split among
+ *  the others that report, or, once all of those have some, added to the share of those that have clients left. */
 function shares(context: Context, closing: readonly PodView[]): ReadonlyMap<string, number> {
-  const rates = new Map(
-    closing.map((view) => [view.pod.uid, view.pod.grant?.purpose === "drain" ? view.pod.grant.reconnectsPerSecond : 0]),
-  );
+  const rates = new Map(closing.map((view) => [view.pod.uid, isSilent(context, view) ? 0 : grantedTo(view)]));
   const cut = lowered(context, rates);
   if (cut !== undefined) return cut;
   if (context.grantsBlockedBy !== undefined) return rates;
   const inUse = [...context.inUse.values()].reduce((sum, one) => sum + one, 0);
   let free = Math.max(0, context.budgetPerSecond - inUse);
-  const without = closing.filter((view) => rates.get(view.pod.uid) === 0);
+  const told = closing.filter((view) => view.pod.report !== undefined && view.state !== "Drained");
+  const without = told.filter((view) => rates.get(view.pod.uid) === 0);
   if (without.length === 0 && free < context.budgetPerSecond / 10) return rates;
-  const takers = without.length > 0 ? without : closing.filter((view) => view.connections > 0);
+  const takers = without.length > 0 ? without : told.filter((view) => view.connections > 0);
   let weight = takers.reduce((sum, view) => sum + view.connections + 1, 0);
   for (const view of [...takers].sort((a, b) => b.connections - a.connections)) {
     const share = Math.min(free, Math.max(1, Math.floor((free * (view.connections + 1)) / weight)));
@@ -57,6 +57,10 @@ function shares(context: Context, closing: readonly PodView[]): ReadonlyMap<stri
     rates.set(view.pod.uid, (rates.get(view.pod.uid) ?? 0) + share);
   }
   return rates;
+}
+
+function grantedTo({ pod }: PodView): number {
+  return pod.grant?.purpose === "drain" ? pod.grant.reconnectsPerSecond : 0;
 }
 
 /** All rates scaled down when the spec's budget no longer covers them. */
