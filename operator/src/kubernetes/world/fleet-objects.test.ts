@@ -145,3 +145,60 @@ describe("a ConfigMap of ours that somebody changed", () => {
     expect(restored).toEqual([`ConfigMap/${before.metadata.name} changed`]);
   });
 });
+
+describe("an owned object that the API server refuses", () => {
+  const quota = 'services "demo" is forbidden: exceeded quota: few';
+
+  /** Turns of a fleet that is not settled, for so long; answers when each attempt was, in milliseconds from the beginning. */
+  async function attemptsAt(write: string, durationMs: number): Promise<readonly number[]> {
+    const startMs = clock.monotonicMs();
+    const attempts: number[] = [];
+    for (let nowMs = 0; nowMs < durationMs; nowMs += limits.planMovingMs) {
+      stored.writes.length = 0;
+      const { refusals, isPartial } = await prepare();
+      expect([refusals.join(), isPartial]).toEqual([expect.stringContaining(quota), true]);
+      for (const one of stored.writes) if (one === write) attempts.push(clock.monotonicMs() - startMs);
+      clock.advance(limits.planMovingMs);
+    }
+    return attempts;
+  }
+
+  test.each([
+    "apply Service/demo",
+    "apply ConfigMap/demo-router-",
+    "create Secret/demo-resume",
+    "create Secret/demo-router-tls",
+    "create Secret/demo-ca",
+  ])("is tried again ever more slowly, stays told, and is tried at once after an edit of the spec: %s", async (refused) => {
+    stored.refusal = (write) => (write.startsWith(refused) ? quota : undefined);
+    await prepare();
+    const write = stored.writes.find((one) => one.startsWith(refused)) ?? expect.unreachable();
+    stored.writes.length = 0;
+    expect(await attemptsAt(write, 36_000)).toEqual([1_000, 3_000, 7_000, 15_000, 25_000, 35_000]);
+
+    object = { ...object, metadata: { ...object.metadata, generation: 2 } };
+    expect(await attemptsAt(write, 8_000)).toEqual([0, 1_000, 3_000, 7_000]);
+
+    stored.refusal = () => undefined;
+    clock.advance(limits.createRefusedMaxMs);
+    expect(await prepare()).toMatchObject({ refusals: [] });
+    expect((await buildGateway(await prepare())).kind).toBe("ok");
+  });
+
+  test("does not keep another from being put back", async () => {
+    stored.refusal = (write) => (write === "apply Service/demo" ? quota : undefined);
+    for (let turn = 0; turn < 20; turn += 1) {
+      await prepare();
+      clock.advance(limits.planMovingMs);
+    }
+    stored.take("Service", "demo-router");
+    objects.changed();
+    await prepare();
+    expect(restored).toEqual(["Service/demo-router deleted"]);
+  });
+
+  test("is told with what helps", async () => {
+    stored.refusal = (write) => (write === "apply Service/demo" ? quota : undefined);
+    expect((await prepare()).refusals).toEqual([expect.stringMatching(/^Service demo: .*exceeded quota: few: raise the ResourceQuota/)]);
+  });
+});

@@ -27,10 +27,12 @@ import { type FleetRevisions, FleetRevisionsMemory } from "./fleet-revisions.js"
 import { countedLabel } from "./mark-pods.js";
 import type { Node, Pod } from "./observe-pod.js";
 import type { EnsureOutcome, OwnedObjects } from "./owned-objects.js";
+import { RefusalPause } from "./refusal-pause.js";
 import { adoptUnseen, restoreLabels } from "./restore-pods.js";
 import { ensureResumeSecret } from "./resume-secret.js";
 import type { RouterScaler } from "./router-scaler.js";
 import { SecretLookup } from "./secret-lookup.js";
+import { withAdvice } from "./what-helps.js";
 
 /** What a plan needs of the objects around the pods, and what is to be said of them. */
 export interface Prepared {
@@ -65,7 +67,10 @@ export class FleetObjects {
   /** Why the last pods to be created got no certificates, in words. */
   #uncertified: readonly string[] = [];
   #ensuredFor = "";
+  #ensuredSpec = "";
   #ensuredAtMs = 0;
+  /** While something is refused nothing is tried, unless something that owned objects depend on changes. */
+  readonly #refused = new RefusalPause();
   #last: EnsuredAll = { ...nothing, isPartial: true };
   /** Grows when an owned object changes: then all are looked at again. */
   #changes = 0;
@@ -194,10 +199,14 @@ export class FleetObjects {
     const routerReplicas = await routers.replicas(fleet);
     const names = pods.map((pod) => pod.metadata.name);
     const revisionNames = revisions.kept.map((one) => `${one.pool ?? one.component}/${one.revision}`).sort();
-    const wish = JSON.stringify([fleet.generation, fleet.uid, routerReplicas, revisionNames, this.#changes, names.length]);
-    const age = clock.monotonicMs() - this.#ensuredAtMs;
-    const isSettled = wish === this.#ensuredFor && !this.#last.isPartial && !certificates.isDue();
-    if (isSettled && age < limits.ownedLookMs) return this.#last;
+    const spec = `${fleet.uid}@${fleet.generation}`;
+    const wish = JSON.stringify([spec, routerReplicas, revisionNames, this.#changes, names.length]);
+    if (spec !== this.#ensuredSpec) this.#refused.end();
+    this.#ensuredSpec = spec;
+    const nowMs = clock.monotonicMs();
+    const isWaiting = this.#last.refusals.length > 0 && !this.#refused.isOver(nowMs);
+    const isSettled = !this.#last.isPartial && nowMs - this.#ensuredAtMs < limits.ownedLookMs;
+    if (wish === this.#ensuredFor && !certificates.isDue() && (isSettled || isWaiting)) return this.#last;
     const changes = this.#changes;
     const wanted: KubernetesObject[] = revisions.inForce
       .filter((one) => one.isNew)
@@ -211,6 +220,8 @@ export class FleetObjects {
     this.#last = { ...summary(outcomes), faults: certified.problems };
     this.#ensuredFor = changes === this.#changes ? wish : "";
     this.#ensuredAtMs = clock.monotonicMs();
+    if (this.#last.refusals.length > 0) this.#refused.refused(this.#ensuredAtMs);
+    else this.#refused.end();
     return this.#last;
   }
 
@@ -296,7 +307,7 @@ function refused(message: string): ApiResult<never> {
 }
 
 function summary(outcomes: readonly EnsureOutcome[]) {
-  const refusals = outcomes.flatMap((one) => (one.kind === "refused" ? [one.message] : []));
+  const refusals = outcomes.flatMap((one) => (one.kind === "refused" ? [withAdvice(one.message)] : []));
   return { refusals: [...new Set(refusals)], isPartial: outcomes.some((one) => one.kind !== "ensured") };
 }
 

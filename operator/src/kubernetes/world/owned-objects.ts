@@ -56,10 +56,10 @@ export class OwnedObjects {
     }
     const standing = live === undefined ? await lookAtPlace(this.#parts.api, kind.resource, object) : undefined;
     if (standing?.kind === "foreign") return { kind: "refused", message: standing.message };
-    if (standing?.kind === "unknown") return outcomeOf(standing.result);
+    if (standing?.kind === "unknown") return outcomeOf(standing.result, object);
     let result = live !== undefined && isKnown ? await this.#putBack(kind, object) : await this.#parts.api.apply(kind.resource, object);
     if (result.kind === "ok" && hasMore(object, result.object)) result = await this.#putBack(kind, object);
-    if (result.kind !== "ok") return outcomeOf(result);
+    if (result.kind !== "ok") return outcomeOf(result, object);
     kind.cache.overlay(result.object);
     this.#remember(id, wanted, object, result.object);
     if (isKnown) this.#parts.onRestored(result.object, standing?.kind === "free" ? "deleted" : "changed");
@@ -77,7 +77,7 @@ export class OwnedObjects {
       if (removed.kind !== "ensured") return removed;
       result = await this.#parts.api.apply(kind.resource, object);
     }
-    if (result.kind !== "ok") return outcomeOf(result);
+    if (result.kind !== "ok") return outcomeOf(result, object);
     kind.cache.overlay(result.object);
     this.#parts.onRestored(result.object, "changed");
     return { kind: "ensured" };
@@ -99,7 +99,7 @@ export class OwnedObjects {
     });
     this.#applied.delete(idOf(object));
     if (result.kind === "ok" && uid !== undefined) kind.cache.overlayDeleted(keyOf(object), uid);
-    return result.kind === "notFound" || result.kind === "conflict" ? { kind: "ensured" } : outcomeOf(result);
+    return result.kind === "notFound" || result.kind === "conflict" ? { kind: "ensured" } : outcomeOf(result, object);
   }
 
   /** Server-side apply leaves what another manager has put into a list of ours: a port that was renumbered would stand there twice. So the fields are
@@ -159,13 +159,9 @@ function keyOf({ metadata }: KubernetesObject): { readonly namespace: string; re
   return { namespace: metadata.namespace ?? "", name: metadata.name };
 }
 
-export function outcomeOf(result: ApiResult<unknown>): EnsureOutcome {
-  switch (result.kind) {
-    case "ok":
-      return { kind: "ensured" };
-    case "refused":
-      return { kind: "refused", message: result.message };
-    default:
-      return { kind: "not_done", message: "message" in result ? result.message : result.kind };
-  }
+/** What became of a write of `object`; a refusal names it, for a webhook's own words may not. */
+export function outcomeOf(result: ApiResult<unknown>, { kind, metadata }: KubernetesObject): EnsureOutcome {
+  if (result.kind === "ok") return { kind: "ensured" };
+  const message = `${kind} ${metadata.name}: ${"message" in result ? result.message : result.kind}`;
+  return { kind: result.kind === "refused" ? "refused" : "not_done", message };
 }

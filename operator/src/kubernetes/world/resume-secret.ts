@@ -19,15 +19,15 @@ export async function ensureResumeSecret(fleet: Fleet, { api, caches }: ResumeSe
   const secret = buildResumeSecret(fleet, randomBytes(32));
   const made = await api.create(resources.secrets, secret);
   if (made.kind === "ok") kind.cache.overlay(made.object);
-  if (made.kind !== "exists") return outcomeOf(made);
+  if (made.kind !== "exists") return outcomeOf(made, secret);
   const standing = await lookAtPlace(api, resources.secrets, secret);
   switch (standing.kind) {
     case "unseen":
-      return outcomeOf(await showAgain(kind, standing.object.metadata, secret, api));
+      return outcomeOf(await showAgain(kind, standing.object.metadata, secret, api), secret);
     case "foreign":
       return { kind: "refused", message: standing.message };
     case "unknown":
-      return outcomeOf(standing.result);
+      return outcomeOf(standing.result, secret);
     case "free":
       return { kind: "not_done", message: `Secret ${secret.metadata.name} was deleted meanwhile` };
   }
