@@ -19,6 +19,19 @@ export function localFaults({ spec }: Manifest): readonly Fault[] {
   return [{ path: "spec.store.allowVolatile", value: store?.allowVolatile, expected }];
 }
 
+/** What a right manifest says of who gets in, and a fleet on one machine does by its own rules: it is started, and tells. A line each. */
+export function localNotices({ spec: { gateway, router } }: Manifest): readonly string[] {
+  const { hs256SecretRef, jwksUrl } = gateway.auth;
+  const token = "tokens are checked with --jwt-secret (HS256)";
+  const unread: readonly (readonly [path: string, value: unknown, instead: string])[] = [
+    ["spec.gateway.auth.hs256SecretRef", hs256SecretRef, token],
+    ["spec.gateway.auth.jwksUrl", jwksUrl, token],
+    ["spec.gateway.tls", gateway.tls, `clients come to ${loopback} without TLS`],
+    ["spec.router.http", router.http, `publishers on ${loopback} need no token`],
+  ];
+  return unread.flatMap(([path, value, instead]) => (value === undefined ? [] : [`${path}: is not read in local mode: ${instead}`]));
+}
+
 /** What is read once, when the fleet starts: an edit of it waits for the next start. By path, as JSON. */
 export function readAtStart({ namespace, spec }: Manifest): ReadonlyMap<string, string> {
   const parts = {

@@ -8,7 +8,7 @@ import { readManifest } from "./manifest-file.js";
 const manifestText = (minReplicas: number | string, name = "edited") => `apiVersion: pushfleet.dev/v1alpha1
 kind: PushGateway
 metadata: { name: ${name} }
-spec: { pools: [{ name: default, minReplicas: ${minReplicas}, maxReplicas: 4, softConnections: 100, hardConnections: 200 }] }
+spec: { gateway: { auth: { hs256SecretRef: { name: jwt, key: key } } }, pools: [{ name: default, minReplicas: ${minReplicas}, maxReplicas: 4, softConnections: 100, hardConnections: 200 }] }
 `;
 
 test("a bad edit of the manifest is reported and changes nothing that runs; a good one is applied", async () => {
@@ -34,6 +34,7 @@ test("a bad edit of the manifest is reported and changes nothing that runs; a go
     await fleet.start();
     const before = serving();
     expect(before).toHaveLength(2);
+    expect(reports.splice(0)).toEqual([expect.stringContaining("spec.gateway.auth.hs256SecretRef: is not read in local mode")]);
     writeFileSync(manifestFile, manifestText("lots"));
     await reported("the edit was not applied");
     expect(reports[0]).toContain('spec.pools[0].minReplicas: "lots" is not right');

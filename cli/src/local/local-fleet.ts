@@ -16,7 +16,7 @@ import {
 import { createRegistry, type Registry } from "@pushfleet/registry";
 import { createRouter, createStore, type Router } from "@pushfleet/router";
 import { createLogger, type Logger, systemClock } from "@pushfleet/service";
-import { gatewayConfiguration, registryConfiguration, routerConfiguration } from "./configurations.js";
+import { gatewayConfiguration, localNotices, registryConfiguration, routerConfiguration } from "./configurations.js";
 import type { Live } from "./live-line.js";
 import { WatchedManifest } from "./watched-manifest.js";
 
@@ -68,7 +68,8 @@ export class LocalFleet {
   }
 
   async #startAll(): Promise<void> {
-    const { ports } = this.#options;
+    const { ports, report } = this.#options;
+    for (const notice of localNotices(this.#manifest.current)) report(notice);
     const parts = { clock: systemClock, logger: this.#logger };
     this.#passThrough = await startPassThrough({ host, port: ports.client });
     this.#registry = createRegistry(registryConfiguration(this.#manifest.current), parts);

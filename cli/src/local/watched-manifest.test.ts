@@ -66,3 +66,19 @@ test("what is read at the start only is applied to nothing, and said", () => {
   expect(watched.current.spec).toMatchObject({ dryRun: true });
   expect(watched.current.spec).not.toHaveProperty("registry");
 });
+
+test("what decides who gets in and is not read here is told, once", () => {
+  const auth = "gateway: { auth: { hs256SecretRef: { name: jwt, key: key } }, tls: { secretName: clients } }";
+  const http = "router: { http: { apiTokensSecretRef: { name: publishers, key: tokens } } }";
+  expect(save(text(`{ ${auth}, ${http} }`))).toBe("applied");
+  expect(reports.slice(1)).toEqual([
+    "spec.gateway.auth.hs256SecretRef: is not read in local mode: tokens are checked with --jwt-secret (HS256)",
+    "spec.gateway.tls: is not read in local mode: clients come to 127.0.0.1 without TLS",
+    "spec.router.http: is not read in local mode: publishers on 127.0.0.1 need no token",
+  ]);
+  reports.length = 0;
+  expect(save(text(`{ ${auth}, ${http}, dryRun: true }`))).toBe("applied");
+  expect(reports).toEqual([`${file} was applied`]);
+  expect(save(text("{ gateway: { auth: { jwksUrl: 'https://issuer.example/jwks' } } }"))).toBe("applied");
+  expect(reports.at(-1)).toBe("spec.gateway.auth.jwksUrl: is not read in local mode: tokens are checked with --jwt-secret (HS256)");
+});

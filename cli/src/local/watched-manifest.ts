@@ -1,5 +1,5 @@
 import { type Manifest, parseManifest } from "@pushfleet/operator";
-import { readAtStart, withStarted } from "./configurations.js";
+import { localNotices, readAtStart, withStarted } from "./configurations.js";
 import { describeUnusable, type ReadText, readText } from "./manifest-file.js";
 
 export interface WatchedManifestOptions {
@@ -50,8 +50,10 @@ export class WatchedManifest {
       report("the edit was not applied: what runs goes on as it was");
       return "refused";
     }
+    const told = localNotices(this.#current);
     this.#current = withStarted(read.manifest, manifest);
     report(`${file} was applied`);
+    for (const notice of localNotices(read.manifest)) if (!told.includes(notice)) report(notice);
     const started = readAtStart(manifest);
     for (const [path, value] of readAtStart(read.manifest))
       if (started.get(path) !== value) report(`${path}: is read at the start, restart pushfleet local for this change`);
