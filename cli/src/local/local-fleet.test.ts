@@ -8,7 +8,9 @@ import { readManifest } from "./manifest-file.js";
 const manifestText = (minReplicas: number | string, name = "edited") => `apiVersion: pushfleet.dev/v1alpha1
 kind: PushGateway
 metadata: { name: ${name} }
-spec: { gateway: { auth: { hs256SecretRef: { name: jwt, key: key } } }, pools: [{ name: default, minReplicas: ${minReplicas}, maxReplicas: 4, softConnections: 100, hardConnections: 200 }] }
+spec:
+  gateway: { auth: { hs256SecretRef: { name: jwt, key: key } } }
+  pools: [{ name: default, minReplicas: ${minReplicas}, maxReplicas: 4, softConnections: 100, hardConnections: 200 }]
 `;
 
 test("a bad edit of the manifest is reported and changes nothing that runs; a good one is applied", async () => {
