@@ -1,5 +1,6 @@
 import { type Cursor, parseLastSeen } from "./cursor.js";
 import { type DeviceId, idExpected, type NotificationId, parseDeviceId, parseEventName, parseNotificationId } from "./ids.js";
+import { isMapping } from "./is-mapping.js";
 import { memberSpan } from "./json-span.js";
 import { limits } from "./limits.js";
 
@@ -49,7 +50,7 @@ function parseObject(text: string): JsonObject | undefined {
   } catch {
     return undefined; // the text is the client's: not JSON is an expected outcome
   }
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  return isMapping(value) ? value : undefined;
 }
 
 /** Own members only: `__proto__` and `constructor` are names like any other. */

@@ -4,6 +4,7 @@ export * from "./close-codes.js";
 export * from "./cursor.js";
 export * from "./fault.js";
 export * from "./ids.js";
+export * from "./is-mapping.js";
 export * from "./json-span.js";
 export * from "./limits.js";
 export * from "./notification.js";

@@ -1,5 +1,6 @@
 import type { Fault } from "./fault.js";
 import { idExpected, type NotificationId, parseNotificationId, parseUserId, type UserId } from "./ids.js";
+import { isMapping } from "./is-mapping.js";
 import { elementSpans, memberSpan } from "./json-span.js";
 import { limits } from "./limits.js";
 import { utf8Bytes } from "./utf8.js";
@@ -33,8 +34,6 @@ interface ParseOptions {
   readonly idRequired: boolean;
 }
 
-type JsonObject = Readonly<Record<string, unknown>>;
-
 /** Parses the value of one Kafka record (UTF-8 already checked). Never throws. */
 export function parseNotification(text: string, options: ParseOptions): ParsedNotification {
   const value = parseJson(text);
@@ -46,7 +45,7 @@ export function parseNotification(text: string, options: ParseOptions): ParsedNo
 export function parsePublish(text: string): ParsedPublish {
   const value = parseJson(text);
   if (value === undefined) return badInput("", shorten(text), "a JSON object");
-  const list = isObject(value) && Object.hasOwn(value, "notifications") ? value["notifications"] : undefined;
+  const list = isMapping(value) && Object.hasOwn(value, "notifications") ? value["notifications"] : undefined;
   if (list === undefined) {
     const one = parseAt(text, 0, value, "", { idRequired: false });
     return one.kind === "bad" ? one : { kind: "notifications", notifications: [one.notification] };
@@ -70,7 +69,7 @@ function parseList(text: string, list: readonly unknown[]): ParsedPublish {
 }
 
 function parseAt(text: string, start: number, value: unknown, path: string, options: ParseOptions): ParsedNotification {
-  if (!isObject(value)) return badInput(path, value, "a JSON object");
+  if (!isMapping(value)) return badInput(path, value, "a JSON object");
   const faults: Fault[] = [];
   const at = (name: string) => (path === "" ? name : `${path}.${name}`);
   const get = (name: string): unknown => (Object.hasOwn(value, name) ? value[name] : undefined);
@@ -145,10 +144,6 @@ function parseJson(text: string): unknown {
   }
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function badInput(path: string, value: unknown, expected: string): { readonly kind: "bad"; readonly faults: readonly Fault[] } {
   return { kind: "bad", faults: [{ path, value: shorten(value), expected }] };
 }
@@ -161,5 +156,5 @@ function describeList(value: unknown): unknown {
 function shorten(value: unknown): unknown {
   if (typeof value === "string") return value.length > 64 ? `${value.slice(0, 61)}...` : value;
   if (Array.isArray(value)) return `${value.length} elements`;
-  return isObject(value) ? "an object" : value;
+  return isMapping(value) ? "an object" : value;
 }

@@ -1,5 +1,6 @@
 import type { CelInput } from "@bufbuild/cel";
-import { childSchema, isMapping, type SchemaNode } from "./schema.js";
+import { isMapping } from "@pushfleet/protocol";
+import { childSchema, type SchemaNode } from "./schema.js";
 
 /** A value of a manifest as its rules see it: integers are int (not double), objects and maps are maps, an absent field is absent. */
 export function toCelValue(value: unknown, schema: SchemaNode | undefined): CelInput {

@@ -1,5 +1,5 @@
-import type { Fault } from "@pushfleet/protocol";
-import { childSchema, isMapping, joinField, type SchemaNode } from "./schema.js";
+import { type Fault, isMapping } from "@pushfleet/protocol";
+import { childSchema, joinField, type SchemaNode } from "./schema.js";
 
 /** Elements of a `x-kubernetes-list-type: map` that have the key of an earlier one (two pools of one name). */
 export function* repeatedKeys(value: unknown, schema: SchemaNode | undefined, path: string): Iterable<Fault> {

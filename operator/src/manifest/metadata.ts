@@ -1,6 +1,6 @@
-import type { Fault } from "@pushfleet/protocol";
+import { type Fault, isMapping } from "@pushfleet/protocol";
 import { nearestName } from "@pushfleet/service";
-import { isMapping, joinField } from "./schema.js";
+import { joinField } from "./schema.js";
 
 /** Fields of a Kubernetes object's metadata that a person may send; the API server refuses others, and fills most of these in itself. */
 const known = [

@@ -1,4 +1,4 @@
-import type { Fault } from "@pushfleet/protocol";
+import { type Fault, isMapping } from "@pushfleet/protocol";
 import { faultsFromSchemaErrors } from "@pushfleet/service";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { type PushGatewaySpec, pushGatewaySchema, pushGatewaySchemaKeywords } from "../generated/push-gateway.js";
@@ -7,7 +7,7 @@ import { metadataFaults } from "./metadata.js";
 import { pruneNulls } from "./prune-nulls.js";
 import { readYaml } from "./read-yaml.js";
 import { type CompiledRules, compileRules, ruleFaults } from "./rules.js";
-import { isMapping, manifestSchema } from "./schema.js";
+import { manifestSchema } from "./schema.js";
 
 /** A PushGateway that the API server would take, completed with its defaults. */
 export interface Manifest {

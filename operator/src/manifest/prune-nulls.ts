@@ -1,4 +1,5 @@
-import { childSchema, isMapping, type SchemaNode } from "./schema.js";
+import { isMapping } from "@pushfleet/protocol";
+import { childSchema, type SchemaNode } from "./schema.js";
 
 /** Takes out of `value`, in place, every field that is there with nothing behind it (`gateway:`), as the API server does before it fills in
  *  defaults: a null is no value unless a field is nullable, and none is. Elements of a list stay, and are a fault.

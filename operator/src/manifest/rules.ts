@@ -1,9 +1,9 @@
 import type { CelInput } from "@bufbuild/cel";
-import type { Fault } from "@pushfleet/protocol";
+import { type Fault, isMapping } from "@pushfleet/protocol";
 import { cel } from "./cel.js";
 import { toCelValue } from "./cel-value.js";
 import { expressionFaults } from "./check-expression.js";
-import { isMapping, joinField, type RuleSource, type SchemaNode } from "./schema.js";
+import { joinField, type RuleSource, type SchemaNode } from "./schema.js";
 
 /** Rules of a schema, compiled, in the shape of the schema: only branches that have rules are kept. */
 export interface CompiledRules {

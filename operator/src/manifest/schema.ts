@@ -36,7 +36,3 @@ export function joinField(path: string, field: string): string {
   const shown = /^[A-Za-z_][A-Za-z0-9_-]*$/.test(field) ? field : JSON.stringify(field);
   return path === "" ? shown : `${path}.${shown}`;
 }
-
-export function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}

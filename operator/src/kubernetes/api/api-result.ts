@@ -1,4 +1,4 @@
-import { limits } from "@pushfleet/protocol";
+import { isMapping, limits } from "@pushfleet/protocol";
 import type { ApiResult } from "./types.js";
 
 /** What an API server answered: its status line, what it said of waiting, and its body. */
@@ -61,8 +61,8 @@ export function malformed(message: string): Unwell & { readonly kind: "unavailab
 }
 
 export function statusFields(body: unknown): StatusFields {
-  const fields = isObject(body) ? body : {};
-  const details = isObject(fields["details"]) ? fields["details"] : {};
+  const fields = isMapping(body) ? body : {};
+  const details = isMapping(fields["details"]) ? fields["details"] : {};
   const seconds = details["retryAfterSeconds"];
   const code = fields["code"];
   return {
@@ -75,13 +75,9 @@ export function statusFields(body: unknown): StatusFields {
 
 /** The fields that an invalid object is blamed for. */
 function causeFields(body: unknown): readonly unknown[] {
-  const details = isObject(body) && isObject(body["details"]) ? body["details"] : {};
+  const details = isMapping(body) && isMapping(body["details"]) ? body["details"] : {};
   const causes: unknown = details["causes"];
-  return Array.isArray(causes) ? causes.map((cause: unknown) => (isObject(cause) ? cause["field"] : undefined)) : [];
-}
-
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return Array.isArray(causes) ? causes.map((cause: unknown) => (isMapping(cause) ? cause["field"] : undefined)) : [];
 }
 
 /** Seconds or an HTTP date (RFC 9110 §10.2.3). */

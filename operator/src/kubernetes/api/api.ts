@@ -1,7 +1,7 @@
-import { limits } from "@pushfleet/protocol";
+import { isMapping, limits } from "@pushfleet/protocol";
 import type { Clock, Logger } from "@pushfleet/service";
 import { type Counter, Registry } from "prom-client";
-import { answerTooLong, isObject, malformed, unavailable, unwellResult, type Verb } from "./api-result.js";
+import { answerTooLong, malformed, unavailable, unwellResult, type Verb } from "./api-result.js";
 import type { KubeConfigSource } from "./credentials.js";
 import { startDeadline } from "./deadline.js";
 import { sharedCounter } from "./metrics.js";
@@ -176,22 +176,22 @@ async function bodyOf({ status, body }: HttpAnswer): Promise<ApiResult<unknown>>
     return { kind: "refused", status, reason: answerTooLong, message: `the answer is longer than ${limits.kubernetesBodyBytesMax} bytes` };
   }
   const object = parseJson(read.text);
-  return isObject(object) ? { kind: "ok", object } : malformed("the answer is no JSON object");
+  return isMapping(object) ? { kind: "ok", object } : malformed("the answer is no JSON object");
 }
 
 function objectOf<T extends KubernetesObject>(result: ApiResult<unknown>): ApiResult<T> {
   if (result.kind !== "ok") return result;
   const { object } = result;
-  if (!isObject(object) || !isObject(object["metadata"])) return malformed("the answer is no Kubernetes object");
+  if (!isMapping(object) || !isMapping(object["metadata"])) return malformed("the answer is no Kubernetes object");
   return { kind: "ok", object: object as unknown as T };
 }
 
 function listOf<T extends KubernetesObject>(resource: Resource<T>, result: ApiResult<unknown>): ApiResult<ObjectList<T>> {
   if (result.kind !== "ok") return result;
-  const list = isObject(result.object) ? result.object : {};
+  const list = isMapping(result.object) ? result.object : {};
   const { metadata, items } = list;
   const listed = items ?? [];
-  if (!isObject(metadata) || typeof metadata["resourceVersion"] !== "string" || !Array.isArray(listed) || !listed.every(isListed)) {
+  if (!isMapping(metadata) || typeof metadata["resourceVersion"] !== "string" || !Array.isArray(listed) || !listed.every(isListed)) {
     return malformed("the answer is no list");
   }
   const { resourceVersion, continue: token } = metadata;
@@ -202,5 +202,5 @@ function listOf<T extends KubernetesObject>(resource: Resource<T>, result: ApiRe
 }
 
 function isListed(item: unknown): boolean {
-  return isObject(item) && isObject(item["metadata"]) && typeof item["metadata"]["name"] === "string";
+  return isMapping(item) && isMapping(item["metadata"]) && typeof item["metadata"]["name"] === "string";
 }

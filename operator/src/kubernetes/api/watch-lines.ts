@@ -1,4 +1,4 @@
-import { isObject } from "./api-result.js";
+import { isMapping } from "@pushfleet/protocol";
 import type { KubernetesObject, WatchEvent } from "./types.js";
 
 const newline = 0x0a;
@@ -50,12 +50,12 @@ const objectTypes: readonly string[] = ["ADDED", "MODIFIED", "DELETED", "BOOKMAR
 /** One line of a watch. `undefined`: it is none, and nothing that follows it can be trusted. */
 export function parseWatchLine<T extends KubernetesObject>(line: string): WatchEvent<T> | undefined {
   const event = parseJson(line);
-  if (!isObject(event) || !isObject(event["object"])) return undefined;
+  if (!isMapping(event) || !isMapping(event["object"])) return undefined;
   const { type, object } = event;
   if (type === "ERROR") return { type, object: object as Extract<WatchEvent<T>, { type: "ERROR" }>["object"] };
-  if (typeof type !== "string" || !objectTypes.includes(type) || !isObject(object)) return undefined;
+  if (typeof type !== "string" || !objectTypes.includes(type) || !isMapping(object)) return undefined;
   const { metadata } = object;
-  if (!isObject(metadata) || !isText(metadata["resourceVersion"])) return undefined;
+  if (!isMapping(metadata) || !isText(metadata["resourceVersion"])) return undefined;
   if (type !== "BOOKMARK" && !(isText(metadata["name"]) && isText(metadata["uid"]))) return undefined;
   return { type, object } as unknown as WatchEvent<T>;
 }

@@ -1,4 +1,5 @@
 import type { V1ControllerRevision, V1PodTemplateSpec } from "@kubernetes/client-node";
+import { isMapping } from "@pushfleet/protocol";
 import { revisionOf } from "../../core/index.js";
 import type { Json, KubernetesObject } from "../api/types.js";
 import { type Component, componentLabel, type Fleet, type Made, ownedMeta } from "./fleet.js";
@@ -118,10 +119,6 @@ export function chooseRevision(stored: readonly StoredRevision[], wish: Revision
 function isSameRecipe(one: PodRecipe, other: PodRecipe): boolean {
   const hash = ({ template, files }: PodRecipe): string => revisionOf({ template, files });
   return hash(one) === hash(other);
-}
-
-function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** What `instantiatePod` needs to be there. */
