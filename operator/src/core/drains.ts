@@ -16,8 +16,8 @@ export interface DrainPlan {
   readonly blocked: readonly string[];
 }
 
-/** One drain at a time takes all the budget that is free: it ends as soon as it can, and fewer clients wait on pods that will go too. Paused
- *  drains resume before new ones start. Left-over budget goes to the drain with the most clients left. */
+/** One drain at a time takes all the budget that is free: it ends as soon as it can, and fewer clients wait on pods that will go too. Budget
+ *  that is left over goes to the running drain with the most clients left. Paused drains resume before new ones start. */
 export function planDrains(context: Context, running: readonly DrainWish[], candidates: readonly DrainWish[]): DrainPlan {
   const wishes = new Map<string, Wish>();
   const overdue = new Set<string>();
@@ -25,7 +25,7 @@ export function planDrains(context: Context, running: readonly DrainWish[], cand
   const blocked: string[] = [];
   const share = shareOfBudget(context, running);
   for (const drain of running) {
-    if (isOverdue(context, drain.view)) overdue.add(drain.view.pod.uid);
+    if (context.memory.forced === undefined && isOverdue(context, drain.view)) overdue.add(drain.view.pod.uid);
     else if (isMoving(drain)) {
       const wish = isSilent(context, drain.view) ? begin(context, drain, 0) : goOn(context, drain, share);
       if (wish === undefined) blocked.push(describeBlocked(context, drain.view));
@@ -33,9 +33,11 @@ export function planDrains(context: Context, running: readonly DrainWish[], cand
     }
   }
   let free = Math.max(0, context.budgetPerSecond - sum([...context.inUse.values()]));
+  if (context.grantsBlockedBy === undefined) free -= raise(context, running, wishes, free);
   const paused = running.filter((drain) => !isMoving(drain) && !overdue.has(drain.view.pod.uid));
+  const moving = running.find(({ view }) => view.state !== "Drained" && (wishes.get(view.pod.uid)?.reconnectsPerSecond ?? 0) > 0);
   for (const drain of [...paused, ...candidates]) {
-    const outcome = admit(context, drain, free);
+    const outcome = admit(context, drain, free, moving);
     if (outcome.kind === "infeasible") {
       blocked.push(outcome.why);
       continue;
@@ -45,7 +47,6 @@ export function planDrains(context: Context, running: readonly DrainWish[], cand
     const rate = outcome.kind === "start" ? outcome.reconnectsPerSecond : 0;
     if (outcome.kind === "start" || paused.includes(drain)) wishes.set(drain.view.pod.uid, begin(context, drain, rate));
   }
-  if (context.grantsBlockedBy === undefined) raise(context, running, wishes, free);
   return { wishes, overdue, waits, blocked };
 }
 
@@ -59,7 +60,7 @@ function shareOfBudget({ budgetPerSecond }: Context, running: readonly DrainWish
   return granted > budgetPerSecond ? budgetPerSecond / granted : 1;
 }
 
-/** The next grant of a drain that is moving clients. `undefined`: at its new rate it can never be over in time. */
+/** The next grant of a drain that is moving clients. `undefined`: with the spec's new budget it can never be over in time. */
 function goOn(context: Context, drain: DrainWish, share: number): Wish | undefined {
   const { spec, settings, nowMs, memory } = context;
   const { pod } = drain.view;
@@ -77,8 +78,9 @@ function goOn(context: Context, drain: DrainWish, share: number): Wish | undefin
     return { ...begin(context, drain, 0), why: `${drain.why}; paused: clients of a lost pod are coming back` };
   const rate = Math.floor(granted * share);
   if (rate < granted) {
-    if (rate >= 1 && !estimateDrain(toMove(drain.view), rate, spec.drain, settings).feasible) return undefined;
-    return begin(context, drain, rate);
+    const feasibleAt = (perSecond: number): boolean => estimateDrain(toMove(drain.view), perSecond, spec.drain, settings).feasible;
+    if (!feasibleAt(context.budgetPerSecond)) return undefined;
+    return begin(context, drain, rate >= 1 && feasibleAt(rate) ? rate : 0);
   }
   if (!needsMoreTime(context, drain.view)) return same;
   return {
@@ -104,7 +106,8 @@ type Admission =
   | { readonly kind: "wait"; readonly blockedBy: string }
   | { readonly kind: "infeasible"; readonly why: string };
 
-function admit(context: Context, drain: DrainWish, free: number): Admission {
+/** `moving`: the drain that is under way. */
+function admit(context: Context, drain: DrainWish, free: number, moving: DrainWish | undefined): Admission {
   const { spec, settings, budgetPerSecond } = context;
   const connections = toMove(drain.view);
   if (!estimateDrain(connections, budgetPerSecond, spec.drain, settings).feasible) {
@@ -115,12 +118,13 @@ function admit(context: Context, drain: DrainWish, free: number): Admission {
   if (free < 1 || !estimateDrain(connections, free, spec.drain, settings).feasible) {
     return { kind: "wait", blockedBy: `${budgetPerSecond - free} of ${budgetPerSecond} reconnects/s are in use` };
   }
+  if (moving !== undefined) return { kind: "wait", blockedBy: `${moving.view.pod.name} is being drained` };
   return { kind: "start", reconnectsPerSecond: free };
 }
 
-/** Worth a write only for a tenth of the budget, and for more than a second of work. */
-function raise(context: Context, running: readonly DrainWish[], wishes: Map<string, Wish>, free: number): void {
-  if (free < Math.max(1, context.budgetPerSecond / 10)) return;
+/** How much of `free` it took. Worth a write only for a tenth of the budget, and for more than a second of work. */
+function raise(context: Context, running: readonly DrainWish[], wishes: Map<string, Wish>, free: number): number {
+  if (free < Math.max(1, context.budgetPerSecond / 10)) return 0;
   const rising = running
     .filter((drain) => drain.view.pod.report !== undefined && (wishes.get(drain.view.pod.uid)?.reconnectsPerSecond ?? 0) > 0)
     .filter((drain) => toMove(drain.view) > (drain.view.pod.grant?.reconnectsPerSecond ?? 0));
@@ -129,8 +133,9 @@ function raise(context: Context, running: readonly DrainWish[], wishes: Map<stri
     undefined,
   );
   const wish = most === undefined ? undefined : wishes.get(most.view.pod.uid);
-  if (most === undefined || wish === undefined) return;
+  if (most === undefined || wish === undefined) return 0;
   wishes.set(most.view.pod.uid, { ...wish, reconnectsPerSecond: wish.reconnectsPerSecond + free });
+  return free;
 }
 
 /** It cannot end by its deadline (the operator was away and the gateway paused, clients came back…) and may have more time. */

@@ -157,6 +157,22 @@ describe("giving grants", () => {
     });
   });
 
+  test("and not another one: one old pod at a time", () => {
+    const running = drainingPod(4, { rate: 10, connections: 90, leaving, grant: { reason: "leaving" } });
+    const pods = [...roomy, pod(6, { connections: 10 }), running, cordoned(5, 20)];
+    const { actions } = plan(settled(fleet({ spec: { drain: { reconnectsPerSecond: 30 } }, pods })), now);
+    expect(kinds(actions, "demo-default-5-r1")).toEqual(["wait"]);
+    expect(actions.find((action) => action.kind === "writeGrant")).toMatchObject({ pod: running.name, grant: { reconnectsPerSecond: 30 } });
+  });
+
+  test("of two that run and could not both end with a lowered budget, one waits, and nothing is called too large that is not", () => {
+    const pods = [...roomy, drainingPod(4, { rate: 5, connections: 9 }), drainingPod(5, { rate: 5, connections: 9 })];
+    const spec = { drain: { reconnectsPerSecond: 2, deadlineMs: 70_000 } };
+    const { actions, status } = plan(settled(fleet({ spec, pods })), now);
+    expect(status.conditions.find((one) => one.type === "DrainBlocked")?.status).toBe("False");
+    expect(kinds(actions, "demo-default-4-r1")).toContain("wait");
+  });
+
   test("a lowered budget lowers the drain that runs; what it had counts until it has accepted that", () => {
     const pods = [...roomy, drainingPod(4, { rate: 10, connections: 90 })];
     const { actions } = plan(settled(fleet({ spec: { drain: { reconnectsPerSecond: 4 } }, pods })), now);
@@ -296,6 +312,23 @@ describe("moves that are not ours", () => {
     expect(actions.find((action) => action.pod === drain.name)).toMatchObject({
       grant: { purpose: "drain", reconnectsPerSecond: 0, heldPerSecond: 10 },
     });
+  });
+
+  test.each([
+    ["its process started again and has forgotten its clients", pod(5, { report: { handshakes: 0 } })],
+    ["it ended and its object is left", pod(5, { phase: "gone", report: "none", ready: false })],
+  ])("so does one that lost its clients where it stands: %s", (_, lost) => {
+    const { actions, status } = plan({ ...full, pods: [...roomy, lost, victim] }, now);
+    expect(kinds(actions)).not.toContain("startDrain");
+    expect(status.forced).toContain("demo-default-5-r1");
+  });
+
+  test("no pod goes as it is for want of time while they come back", () => {
+    const over = { deadlineMs: now - 30_000, extensions: 2, stragglerGraceMs: 30_000 };
+    const late = drainingPod(6, { rate: 10, connections: 9, leaving, grant: { ...over, reason: "leaving" } });
+    const calm = [...roomy, pod(5, { connections: 30 }), victim, late];
+    expect(kinds(plan({ ...full, pods: calm }, now).actions, late.name)).toEqual(["deletePod"]);
+    expect(kinds(plan({ ...full, pods: [...roomy, victim, late] }, now).actions, late.name)).toEqual(["writeGrant", "renewDrain", "wait"]);
   });
 
   test("a drained pod that is deleted is nobody's loss", () => {
