@@ -116,8 +116,7 @@ function scalingActive({ spec, observed }: Context, { pools }: ConditionFacts): 
   const message = pools.map((one) => `${one.pool.name}: ${one.scaling.why}`).join("; ");
   if (spec.autoscaling.mode !== "Builtin") return { type: "ScalingActive", status: "False", reason: spec.autoscaling.mode, message };
   if (pools.some((one) => one.scaling.limited)) return { type: "ScalingActive", status: "True", reason: "LimitedByMaximum", message };
-  const blind = pools.some((one) => one.scaling.why.includes("report: neither"));
-  if (blind) return { type: "ScalingActive", status: "False", reason: "TooFewReports", message };
+  if (pools.some((one) => one.scaling.blind)) return { type: "ScalingActive", status: "False", reason: "TooFewReports", message };
   return { type: "ScalingActive", status: "True", reason: "Measuring", message };
 }
 

@@ -91,6 +91,17 @@ describe("pods that should be there", () => {
     expect(told(later(fewer, plan(fewer, now).status, 2_000).actions)).toEqual(["startDrain demo-default-0-r1"]);
   });
 
+  test.each(["Builtin", "External"] as const)("none is given up while too few report, though %s wants fewer", (mode) => {
+    const pods = [pod(0, { connections: 10 }), pod(1, { connections: 30 }), pod(2, { report: "none" })];
+    const fewer = fleet({ pods, pool: { maxReplicas: 2, replicas: 1 }, spec: { autoscaling: { mode } } });
+    expect(told(later(fewer, plan(fewer, now).status, 2_000).actions)).toEqual([]);
+  });
+
+  test.each(["Builtin", "External", "None"] as const)("there is always at least one, with autoscaling %s", (mode) => {
+    const none = fleet({ pool: { minReplicas: 0, maxReplicas: 0, replicas: 0 }, spec: { autoscaling: { mode } } });
+    expect(told(plan(none, now).actions)).toEqual(["createPod demo-default-0-r1"]);
+  });
+
   test("at most 20 are created by one plan, the next goes on", () => {
     expect(plan(fleet({ pool: { minReplicas: 50, maxReplicas: 60 } }), now).actions).toHaveLength(20);
   });

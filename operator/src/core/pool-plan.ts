@@ -151,9 +151,10 @@ function decideScaling(context: Context, pool: PoolSpec, pods: PoolPods, size: P
     nowMs,
   });
   if (spec.autoscaling.mode === "Builtin") return decision;
-  const why = `autoscaling.mode ${spec.autoscaling.mode}: ${size.target} replicas are asked for`;
-  const { headroom, headroomWanted } = decision;
-  return { target: size.target, headroom, headroomWanted, kind: "hold", limited: false, why };
+  const asked = `autoscaling.mode ${spec.autoscaling.mode}: ${size.target} replicas are asked for`;
+  const { headroom, headroomWanted, blind } = decision;
+  const why = blind ? `${asked}; too few pods report to give one up` : asked;
+  return { target: size.target, headroom, headroomWanted, kind: "hold", limited: false, blind, why };
 }
 
 function whyUnsettled({ memory }: Context, pods: PoolPods, size: PoolSize): string | undefined {
@@ -201,7 +202,7 @@ function chooseVictim(context: Context, pods: PoolPods, scaling: ScalingDecision
   const chosen = pods.kept.find((view) => view.pod.uid === scaling.victim);
   if (chosen !== undefined) return { view: chosen, reason: "scaleDown", why: scaling.why };
   const settled = pods.old.length + pods.leaving.length + pods.shrinking.length === 0 && context.memory.forced === undefined;
-  if (!settled || pods.kept.length <= scaling.target + surge) return undefined;
+  if (scaling.blind || !settled || pods.kept.length <= scaling.target + surge) return undefined;
   const candidates = pods.kept.map(scalingPod);
   const victim = leastLoaded(candidates.filter((pod) => pod.accepting || pod.starting));
   if (victim === undefined || !othersHold(candidates, victim)) return undefined;

@@ -12,6 +12,8 @@ export interface ScalingDecision {
   readonly kind: "grow" | "shrink" | "hold";
   /** It would grow, but `maxReplicas` forbids it. */
   readonly limited: boolean;
+  /** Too few pods report to know: no pod is given up, whoever asks for it. */
+  readonly blind: boolean;
   /** One sentence. */
   readonly why: string;
 }
@@ -22,8 +24,9 @@ const reportingShare = 0.9;
 export function scaleTarget(input: ScalingInput): ScalingDecision {
   const wanted = headroomWanted({ ...input, podCapacity: input.newPodCapacity });
   const headroom = headroomOf(input.pods.filter((pod) => pod.accepting || pod.starting));
-  const hold = { target: input.target, headroom, headroomWanted: wanted.connections, kind: "hold", limited: false } as const;
-  if (input.reporting < reportingShare * input.expected) {
+  const blind = input.reporting < reportingShare * input.expected;
+  const hold = { target: input.target, headroom, headroomWanted: wanted.connections, kind: "hold", limited: false, blind } as const;
+  if (blind) {
     return { ...hold, why: `only ${input.reporting} of ${input.expected} pods report: neither growing nor shrinking` };
   }
   const reason = reasonToGrow(input, wanted.connections, wanted.because);
@@ -85,7 +88,7 @@ function forFullPods(input: ScalingInput): GrowthReason {
   return { target: input.target + more, why: `${full[0]?.name ?? ""} is above 90 % of its hard limit and no pod is half empty` };
 }
 
-type Hold = Pick<ScalingDecision, "target" | "headroom" | "headroomWanted" | "kind" | "limited">;
+type Hold = Pick<ScalingDecision, "target" | "headroom" | "headroomWanted" | "kind" | "limited" | "blind">;
 
 function shrinkOrHold(input: ScalingInput, hold: Hold): ScalingDecision {
   const room = `room for ${Math.floor(hold.headroom)} more connections, ${Math.ceil(hold.headroomWanted)} wanted`;
