@@ -4,7 +4,7 @@ import { type Action, type FleetStatus, type Plan, plan } from "./index.js";
 import { failsReconnects } from "./rollout.js";
 
 /** Planned by a leader that has seen every pod accept connections for `servedMs`, with `target` pods wanted. */
-function planned(sketch: FleetSketch, target: number, servedMs = 600_000): Plan {
+function planned(sketch: FleetSketch, target: number, servedMs = 600_000, handshakesPerSecond = 0): Plan {
   const observed = fleet({ ...sketch, pool: { revision: "r2", minReplicas: 3, ...sketch.pool } });
   const before = plan(observed, now - servedMs).status;
   const pools = {
@@ -12,12 +12,12 @@ function planned(sketch: FleetSketch, target: number, servedMs = 600_000): Plan 
       ...before.memory.pools["default"],
       shrinking: [],
       netArrivalsPerSecond: 0,
-      handshakesPerSecond: 0,
+      handshakesPerSecond,
       timeToReadyMs: [],
       target,
     },
   };
-  const status: FleetStatus = { ...before, memory: { ...before.memory, atMs: now - 1_000, quietUntilMs: 0, pools } };
+  const status: FleetStatus = { ...before, memory: { ...before.memory, atMs: now, quietUntilMs: 0, pools } };
   return plan({ ...observed, status }, now);
 }
 
@@ -44,6 +44,7 @@ describe("replacing pods of an older revision", () => {
       { pods: [old(0, 50), old(1, 50), old(2, 50)], spec: { rollout: { maxSurge: 2 } } },
       ["createPod demo-default-0-r2", "createPod demo-default-1-r2"],
     ],
+    ["at least one", { pods: [old(0, 50), old(1, 50), old(2, 50)], spec: { rollout: { maxSurge: 0 } } }, ["createPod demo-default-0-r2"]],
     ["waits while it starts", { pods: [old(0, 50), old(1, 50), old(2, 50), pendingPod(0, { revision: "r2" })] }, []],
     [
       "then sends new clients to the new pod only",
@@ -70,6 +71,14 @@ describe("replacing pods of an older revision", () => {
       "uncordons when paused",
       { pods: [cordonedOld(0, 50), cordonedOld(1, 50), fresh(0, 50)], spec: { rollout: { paused: true } } },
       ["uncordon demo-default-0-r1", "uncordon demo-default-1-r1"],
+    ],
+    [
+      "stops a drain when paused",
+      {
+        pods: [cordonedOld(0, 50), drainingPod(1, { rate: 10, connections: 50, grant: { reason: "rollout" } }), fresh(0, 50)],
+        spec: { rollout: { paused: true } },
+      },
+      ["uncordon demo-default-0-r1", "abortDrain demo-default-1-r1"],
     ],
     [
       "uncordons when undone",
@@ -107,6 +116,37 @@ describe("replacing pods of an older revision", () => {
     const stuck = planned({ pods: [old(0, 90), old(1, 90), old(2, 90), fresh(0, 90)], pool: roomy }, 3);
     expect(told(stuck.actions)).toEqual(["startDrain demo-default-2-r1"]);
     expect(stuck.actions.find((action) => action.kind === "startDrain")?.why).toContain("spreads over old and new ones");
+  });
+
+  const takes = (handshakesPerSecond: number, arriving: number, more: readonly Parameters<typeof fresh>[]) =>
+    planned(
+      { pods: [old(0, 50), old(1, 50), old(2, 50), ...more.map((one) => fresh(...one))], spec: { handshakesPerSecond } },
+      3,
+      600_000,
+      arriving,
+    );
+
+  test("sends clients to the new pod only when it can take handshakes of arrivals and of the next old pod", () => {
+    const cordons = ["cordon demo-default-0-r1", "cordon demo-default-1-r1", "cordon demo-default-2-r1"];
+    expect(told(takes(20, 4, [[0, 20]]).actions)).toEqual(cordons);
+    expect(told(takes(19, 4, [[0, 20]]).actions)).toEqual(["startDrain demo-default-2-r1"]);
+    const starting = takes(19, 4, [
+      [0, 20],
+      [1, 0, { ready: false }],
+    ]);
+    expect(told(starting.actions)).toEqual([]);
+  });
+
+  test("says so when all that is missing is handshakes", () => {
+    const drain = drainingPod(2, { rate: 10, connections: 10, grant: { reason: "rollout" } });
+    const slow = planned({ pods: [old(0, 50), old(1, 50), drain, fresh(0, 20)], spec: { handshakesPerSecond: 19 } }, 3, 600_000, 4);
+    expect(waitsFor(slow)).toContain("new pods accept 13 handshakes/s, 4 of arrivals and 10 of demo-default-1-r1 need more");
+  });
+
+  test("does not take old pods back into use because one of them is being drained", () => {
+    const drain = drainingPod(2, { rate: 10, connections: 40, grant: { reason: "rollout" } });
+    const pods = [cordonedOld(0, 50), cordonedOld(1, 50), drain, fresh(0, 20)];
+    expect(told(planned({ pods, spec: { handshakesPerSecond: 19 } }, 3, 600_000, 12).actions)).not.toContain("uncordon demo-default-0-r1");
   });
 
   test("uncordons old pods when the new ones run out of slots", () => {

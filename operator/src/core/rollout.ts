@@ -50,8 +50,9 @@ export function replaceOld(context: Context, input: ReplacementInput): Replaceme
   const refuge = input.refuge.filter((view) => view.accepting && isSoaked(context, view, old));
   const room = roomFor(context, input, refuge);
   const cordoned = old.every((view) => view.pod.grant?.purpose === "cordon");
-  const fits = victim !== undefined && room.spare >= victim.connections && room.handshakes;
-  const cordoning = { cordonMore: fits, keepCordoned: room.spare >= 0 && room.handshakes };
+  const takesMoves = room.handshakesPerSecond >= input.handshakesPerSecond + movesPerSecond(context, victim);
+  const fits = victim !== undefined && room.spare >= victim.connections && takesMoves;
+  const cordoning = { cordonMore: fits, keepCordoned: room.spare >= 0 && room.handshakesPerSecond >= input.handshakesPerSecond };
   const serving = current.filter((view) => view.accepting).length;
   const why = `replacing ${old.length + draining.length} pods (${describeOld(old)}), ${serving} of ${input.target} new ones serve`;
   if (fits) return { create, ...cordoning, victim: cordoned ? victim : undefined, why, blockedBy: undefined };
@@ -86,8 +87,8 @@ function isSoaked({ spec, nowMs }: Context, view: PodView, old: readonly PodView
 interface Room {
   /** Slots of the refuge beyond arrivals and what is being drained already; negative when even those do not fit. */
   readonly spare: number;
-  /** It accepts handshakes fast enough for arrivals and the drain. */
-  readonly handshakes: boolean;
+  /** Handshakes that it may be asked for. */
+  readonly handshakesPerSecond: number;
 }
 
 /** Nothing is under way that could make room: no pod starts, soaks or drains, and no more may be created. */
@@ -108,17 +109,20 @@ function othersTake(context: Context, input: ReplacementInput, refuge: readonly 
   return others.length > 0 && handshakes >= input.handshakesPerSecond && others.every((view, index) => (loads[index] ?? 0) <= view.slots);
 }
 
+/** How fast its clients come when it is drained. */
+function movesPerSecond({ budgetPerSecond }: Context, victim: PodView | undefined): number {
+  return Math.min(budgetPerSecond, victim?.connections ?? 0);
+}
+
 function arrivalsFor(input: ReplacementInput): number {
   return Math.max(podCapacityShare(input.podCapacity), arrivalsUntilReady(input.netArrivalsPerSecond, input.timeToReadyMs));
 }
 
 function roomFor(context: Context, input: ReplacementInput, refuge: readonly PodView[]): Room {
   const slots = refuge.reduce((sum, view) => sum + Math.max(0, view.slots - view.connections), 0);
-  const arrivals = arrivalsFor(input);
-  const handshakes = handshakeUtilisation * context.spec.handshakesPerSecond * refuge.length;
   return {
-    spare: slots - arrivals - connectionsOf(input.draining) - context.clientsMissing,
-    handshakes: handshakes >= input.handshakesPerSecond,
+    spare: slots - arrivalsFor(input) - connectionsOf(input.draining) - context.clientsMissing,
+    handshakesPerSecond: handshakeUtilisation * context.spec.handshakesPerSecond * refuge.length,
   };
 }
 
@@ -137,7 +141,11 @@ function whatIsMissing(
     return `${soaking.pod.name} soaks ${Math.ceil(leftMs / 1000)} s more`;
   }
   if (refuge.length === 0) return "no new pod serves yet";
-  if (!room.handshakes) return "new pods could not take the handshakes of arrivals alone";
+  const moves = movesPerSecond(context, victim);
+  if (room.handshakesPerSecond < input.handshakesPerSecond + moves) {
+    const [accepted, arrivals] = [Math.floor(room.handshakesPerSecond), Math.ceil(input.handshakesPerSecond)];
+    return `new pods accept ${accepted} handshakes/s, ${arrivals} of arrivals and ${moves} of ${victim?.pod.name ?? "the next"} need more`;
+  }
   return `new pods have room for ${Math.max(0, room.spare)} connections, ${victim?.pod.name ?? "the next"} has ${victim?.connections ?? 0}`;
 }
 
