@@ -114,11 +114,11 @@ describe("arrivals", () => {
 
 describe("time to ready", () => {
   test.each([
-    ["the default until five samples", [1_000, 1_000, 1_000, 1_000], 180_000],
+    ["180 s until there are five samples", [1_000, 1_000, 1_000, 1_000], 180_000],
     ["p95 of five is the slowest", [1_000, 2_000, 3_000, 4_000, 9_000], 9_000],
     ["p95 of twenty leaves the slowest out", [...Array.from({ length: 19 }, () => 2_000), 60_000], 2_000],
   ])("is %s", (_, samples, expected) => {
-    expect(timeToReadyMs(samples, 180_000)).toBe(expected);
+    expect(timeToReadyMs(samples, defaultSettings.timeToReadyMs)).toBe(expected);
   });
 
   test("learns only from pods whose wait was seen", () => {
