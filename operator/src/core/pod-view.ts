@@ -9,7 +9,7 @@ export interface PodView {
   readonly dead: boolean;
   /** Takes new connections, and says so. */
   readonly accepting: boolean;
-  /** Alive, wanted, and never yet ready. */
+  /** Alive, wanted, and never yet ready; or let in, without a client so far, and not yet ready by its kubelet's word. */
   readonly starting: boolean;
   /** Why it must be replaced and drained, if it must. */
   readonly mustLeave: PurposeReason | undefined;
@@ -41,7 +41,7 @@ export function viewPod(
     state: stateOf(pod, memory, dead),
     dead,
     accepting: isAccepting(pod),
-    starting: !dead && purpose === "serve" && !memory.wasReady,
+    starting: !dead && purpose === "serve" && (!memory.wasReady || isLetIn(pod)),
     mustLeave: dead ? undefined : reasonToLeave(pod, pool, observed.spec, pausedRevisions),
     connections: memory.connections,
     capacity: Math.min(pool?.softConnections ?? 0, slots),
@@ -56,6 +56,10 @@ export function isDead(pod: ObservedPod): boolean {
 /** It gets new connections and nothing is planned that takes them away again. A pod that does not report is not counted on. */
 export function isAccepting(pod: ObservedPod): boolean {
   return !isDead(pod) && pod.ready && pod.report?.state === "serving" && (pod.grant?.purpose ?? "serve") === "serve";
+}
+
+function isLetIn({ ready, report }: ObservedPod): boolean {
+  return !ready && report?.state === "serving" && report.handshakes === 0;
 }
 
 /** Both the operator's wish and the gateway's word: a pod is drained when it was told to and has nobody left. */
