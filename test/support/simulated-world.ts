@@ -85,9 +85,9 @@ export class SimulatedWorld {
     const ready = pod.phase === "running" && this.nowMs >= pod.startsAtMs + 500 && pod.gateway?.isReady === true;
     if (ready !== pod.ready) {
       pod.ready = ready;
-      pod.hasAccepted ||= ready;
       pod.touch();
     }
+    if (pod.phase === "running" && this.nowMs >= pod.startsAtMs + 300 && pod.gateway?.isReady === true) pod.hasAccepted = true;
   }
 
   private stepGateways(): number {
@@ -256,7 +256,7 @@ export class SimulatedPod {
   version = 1;
   phase: ObservedPod["phase"] = "pending";
   ready = false;
-  /** The readiness gate keeps it. */
+  /** The readiness gate keeps it; it opens before the kubelet says that the pod is ready. */
   hasAccepted = false;
   terminating = false;
   leaving: string | undefined;

@@ -40,7 +40,8 @@ function rememberPod(pod: ObservedPod, last: PodMemory | undefined, nowMs: numbe
     resumed: report?.resumed ?? last?.resumed ?? 0,
     reportedAtMs: report === undefined ? (last?.reportedAtMs ?? nowMs) : nowMs,
     ...(acceptingSinceMs === undefined ? {} : { acceptingSinceMs }),
-    wasReady: pod.ready || pod.hasAccepted === true || last?.wasReady === true || (report?.handshakes ?? 0) > 0,
+    // Of a pod that this leader has not known before, the pod itself tells; of others it would say so before they are ready.
+    wasReady: pod.ready || (last?.wasReady ?? pod.hasAccepted === true) || (report?.handshakes ?? 0) > 0,
     ...(drainedSinceMs === undefined ? {} : { drainedSinceMs }),
     ...(pendingSinceMs === undefined ? {} : { pendingSinceMs }),
     gone,

@@ -46,6 +46,17 @@ describe("pods that should be there", () => {
     expect(well.status.memory.pools["default"]?.startFailures).toBeUndefined();
   });
 
+  test("a new pod is starting until it is ready, also when clients are let in already, and its time to ready is learned", () => {
+    const observed = fleet({ pool: { minReplicas: 2 }, pods: [pod(0, { connections: 60 })] });
+    const starts = pendingPod(1, { createdAtMs: now + 500 });
+    const letIn = pod(1, { createdAtMs: now + 500, ready: false, hasAccepted: true });
+    const first = later(observed, plan(observed, now).status, 1_000, { pods: [...observed.pods, starts] });
+    const second = later(observed, first.status, 2_000, { pods: [...observed.pods, letIn] });
+    expect([told(second.actions), second.status.pools[0]?.target]).toEqual([[], 2]);
+    const third = later(observed, second.status, 3_500, { pods: [...observed.pods, { ...letIn, ready: true }] });
+    expect(third.status.memory.pools["default"]?.timeToReadyMs).toEqual([3_000]);
+  });
+
   test("a pod that ended is cleared away and replaced at once in a free slot", () => {
     const observed = fleet({ pool: { minReplicas: 2 }, pods: [pod(0), pod(1)] });
     const first = plan(observed, now);

@@ -35,6 +35,13 @@ const rows: readonly [string, ObservedPod, Partial<PodMemory>, boolean, string |
   ["nor while it may run again untold", pendingPod(0), { pendingSinceMs: now - 29_999 }, false, undefined],
   ["one that served, and of which no process has run for long: yes", pendingPod(0), { pendingSinceMs: now - 30_000 }, false, "neverServed"],
   ["one that is not ready and says that it never had a client: yes", pod(0, { ready: false }), unready, false, "neverServed"],
+  [
+    "one to which clients are let in, though its kubelet has not said ready: no",
+    pod(0, { ready: false, hasAccepted: true }),
+    unready,
+    false,
+    undefined,
+  ],
   ["one that had one: no", pod(0, { ready: false, report: { handshakes: 1 } }), unready, false, undefined],
   [
     "one that is not ready and says nothing: it may hold half a million",

@@ -35,7 +35,8 @@ export function isPastDeadline({ pod }: PodView, nowMs: number): boolean {
  *  that crashes over and over for 25 minutes in the way of the one that mends it. */
 export function neverServed({ pod, memory }: PodView, { settings, nowMs }: Pick<Context, "settings" | "nowMs">): boolean {
   if (pod.ready) return false;
-  if (pod.phase === "pending") return !memory.wasReady || nowMs - (memory.pendingSinceMs ?? nowMs) >= settings.reportGraceMs;
-  if (memory.wasReady) return false;
+  const mayHaveServed = memory.wasReady || pod.hasAccepted === true;
+  if (pod.phase === "pending") return !mayHaveServed || nowMs - (memory.pendingSinceMs ?? nowMs) >= settings.reportGraceMs;
+  if (mayHaveServed) return false;
   return pod.report !== undefined && pod.report.handshakes === 0 && pod.report.connections === 0;
 }
