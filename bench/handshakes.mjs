@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { gatewayFlags } from "./gateway-flags.mjs";
 import { cpuMs, startLoad, startServer } from "./processes.mjs";
+import { programFlags } from "./program-flags.mjs";
 import { measurePairs, median } from "./statistics.mjs";
 
 const warmUpMs = 2_000;
@@ -11,7 +11,7 @@ export async function measureHandshakes({ quick, serverFlags }) {
   const measureMs = quick ? 2_000 : 5_000;
   const pairs = await measurePairs(
     quick ? 1 : 3,
-    () => measure("servers/gateway.mjs", [...gatewayFlags, ...serverFlags], measureMs),
+    () => measure("servers/gateway.mjs", [...programFlags("gateway"), ...serverFlags], measureMs),
     () => measure("servers/ws.mjs", [], measureMs),
   );
   const of = (/** @type {"ours" | "ws"} */ side, /** @type {"perSecond" | "perCore" | "cpuMsPer1000"} */ what) =>

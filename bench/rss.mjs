@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { gatewayFlags } from "./gateway-flags.mjs";
 import { residentKib, startLoad, startServer } from "./processes.mjs";
+import { programFlags } from "./program-flags.mjs";
 import { measurePairs, median } from "./statistics.mjs";
 
 const targetKib = 2;
@@ -17,7 +17,7 @@ export async function measureRss({ quick, serverFlags }) {
   const count = quick ? 5_000 : 15_000;
   const pairs = await measurePairs(
     quick ? 1 : 2,
-    () => measure("servers/gateway.mjs", [...gatewayFlags, ...serverFlags], count),
+    () => measure("servers/gateway.mjs", [...programFlags("gateway"), ...serverFlags], count),
     () => measure("servers/ws.mjs", [], count),
   );
   const of = (/** @type {"ours" | "ws"} */ side, /** @type {keyof Growth} */ what) => median(pairs.map((pair) => pair[side][what]));

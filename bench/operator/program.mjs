@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cpuMs, residentKib, startProgram } from "../processes.mjs";
+import { programFlags } from "../program-flags.mjs";
 
 const startDeadlineMs = 30_000;
 
@@ -35,7 +36,11 @@ export async function startOperator(kubeconfigFile, nodeFlags) {
     images: { gateway: "pushfleet/gateway:bench", router: "pushfleet/router:bench", haproxy: "haproxy:bench" },
   };
   writeFileSync(join(folder, "operator.yaml"), JSON.stringify(configuration)); // JSON is YAML
-  const program = startProgram("../operator/bin/pushfleet-operator.js", nodeFlags, ["-c", join(folder, "operator.yaml")]);
+  const program = startProgram(
+    "../operator/bin/pushfleet-operator.js",
+    [...programFlags("operator"), ...nodeFlags],
+    ["-c", join(folder, "operator.yaml")],
+  );
   await program.line((line) => line.includes('"msg":"leads"'), startDeadlineMs);
   return {
     pid: program.pid,

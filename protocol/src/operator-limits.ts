@@ -36,7 +36,7 @@ export const operatorLimits = {
   /** A fleet that changes is planned again after the first, one that is settled after the second, and after a change of its gateways' loads
    *  no sooner than after the third. */
   planMovingMs: 1_000,
-  planSettledMs: 5_000,
+  planSettledMs: 10_000,
   planChangedMs: 250,
   /** Numbers of a status that nothing depends on (connections) are written this often. */
   statusWriteMs: 10_000,
@@ -44,9 +44,11 @@ export const operatorLimits = {
    *  a fleet is when the cause has gone. */
   createRefusedMs: 1_000,
   createRefusedMaxMs: 10_000,
-  /** They wait nearly all their time, and those that wait long must not keep the others out; how much is asked of the API server at once is
-   *  bounded by its connections. */
+  /** They wait nearly all their time, and those that wait long must not keep the others out. */
   fleetsAtOnce: 128,
+  /** Writes of all fleets that are sent and not answered; the others wait for their turn. More only make an API server slower, and it has to
+   *  answer within `kubernetesRequestMs`; fewer than its connections (`kubernetesConnectionsMax`), so that reads always find one. */
+  fleetWritesAtOnce: 48,
   /** A write that took so long and has no answer is one of a webhook or an API server that hangs: its fleet rests for the second. */
   unansweredWriteMs: 4_000,
   unansweredRestMs: 5_000,

@@ -18,8 +18,6 @@ import { type StatusStreams, startTestKubelet, type TestKubelet } from "./test-k
 const FLEETS_A_NAMESPACE = 10;
 const APPLIES_AT_ONCE = 10;
 const PODS_A_NODE = 1_000;
-/** Pods on loopback addresses may not stand in Endpoints: it would ask again and again, and be refused. */
-const controllerManagerFlags = ["--controllers=*,-endpoints-controller,-endpointslice-controller"];
 
 const namespaceOf = (fleet: number): string => `bench-${Math.floor(fleet / FLEETS_A_NAMESPACE)}`;
 const nameOf = (fleet: number): string => `fleet-${fleet}`;
@@ -52,7 +50,7 @@ export class OperatorBenchWorld implements StatusStreams {
 
   /** `gatewaysScript`: what answers for the gateways. */
   static async start(gatewaysScript: string): Promise<OperatorBenchWorld> {
-    const kubernetes = await startKubernetes({ controllerManagerFlags });
+    const kubernetes = await startKubernetes({ controllerManager: false });
     try {
       const world = new OperatorBenchWorld(kubernetes, gatewaysScript);
       await world.#start();
@@ -209,11 +207,10 @@ export class OperatorBenchWorld implements StatusStreams {
 
   /** By name: the processes whose CPU time tells who worked. */
   pids(): Readonly<Record<string, number>> {
-    const { etcd, apiServer, controllerManager } = this.#kubernetes;
+    const { etcd, apiServer } = this.#kubernetes;
     return {
       "kube-apiserver": apiServer.pid,
       etcd: etcd.pid,
-      "controller manager": controllerManager.pid,
       "kubelet and clients": process.pid,
       gateways: this.#gateways.pid ?? 0,
     };

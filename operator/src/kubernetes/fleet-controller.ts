@@ -1,5 +1,6 @@
 import { limits } from "@pushfleet/protocol";
 import type { Registry } from "prom-client";
+import { FairSlots } from "./api/fair-slots.js";
 import type { KubernetesApi, KubernetesObject, ObjectKey } from "./api/types.js";
 import { type Reconciled, WorkQueue } from "./api/work-queue.js";
 import type { OperatorFacts } from "./objects/index.js";
@@ -30,6 +31,7 @@ export class FleetController {
   readonly #fleets = new Map<string, OpenFleet>();
   readonly #queue: WorkQueue;
   readonly #stopping = new AbortController();
+  readonly #slots = new FairSlots(limits.fleetWritesAtOnce);
 
   constructor(parts: FleetControllerParts) {
     this.#parts = parts;
@@ -78,7 +80,7 @@ export class FleetController {
 
   #open(name: string, key: ObjectKey): OpenFleet {
     const { caches, clock, operator } = this.#parts;
-    const api = new FleetApi(this.#parts);
+    const api = new FleetApi({ ...this.#parts, slots: this.#slots });
     const onRestored = (object: KubernetesObject, what: "changed" | "deleted"): void => this.#tellRestored(key, object, what);
     const owned = new OwnedObjects({ api, kinds: caches.owned, onRestored });
     const certificates = new FleetCertificates({ api, caches, clock });

@@ -1,6 +1,7 @@
 import { limits } from "@pushfleet/protocol";
 import { ManualClock } from "@pushfleet/service";
 import { beforeEach, expect, test } from "vitest";
+import { FairSlots } from "../api/fair-slots.js";
 import { resources } from "../api/resources.js";
 import type { ApiResult, KubernetesApi } from "../api/types.js";
 import { FleetApi } from "./fleet-api.js";
@@ -14,6 +15,7 @@ let sent: string[];
 /** What the next write is answered, and after how long. */
 let answer: { readonly result: ApiResult<unknown>; readonly afterMs: number };
 let api: FleetApi;
+let leading: AbortController;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -30,7 +32,8 @@ beforeEach(() => {
     patch: (resource: { readonly kind: string }) => write(resource.kind),
     delete: (resource: { readonly kind: string }) => write(resource.kind),
   };
-  api = new FleetApi({ api: inner as unknown as KubernetesApi, clock });
+  leading = new AbortController();
+  api = new FleetApi({ api: inner as unknown as KubernetesApi, clock, slots: new FairSlots(2), leading: leading.signal });
 });
 
 const patch = () => api.patch(resources.pods, key, {});
@@ -72,4 +75,23 @@ test("an API server that is gone and says so, or refuses, is asked again at once
   answer = { result: { kind: "refused", status: 403, reason: "Forbidden", message: "no" }, afterMs: 0 };
   expect(await patch()).toMatchObject({ kind: "refused" });
   expect([sent.length, api.told]).toEqual([2, []]);
+});
+
+test("a write that waits for its turn has its whole time from when it is sent, and is not sent any more by who does not lead", async () => {
+  const waitMs = limits.unansweredWriteMs - 1;
+  answer = { result: unavailable, afterMs: waitMs };
+  const all = [patch(), patch(), patch()];
+  await Promise.resolve();
+  expect(sent.length).toBe(2);
+  clock.advance(waitMs);
+  await Promise.all(all.slice(0, 2));
+  expect([sent.length, api.told]).toEqual([3, []]);
+  all.push(patch(), patch());
+  leading.abort();
+  clock.advance(waitMs);
+  expect(await Promise.all(all.slice(2))).toMatchObject([
+    unavailable,
+    unavailable,
+    { message: "not tried: this operator does not lead any more" },
+  ]);
 });

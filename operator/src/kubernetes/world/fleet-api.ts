@@ -1,14 +1,22 @@
 import { limits } from "@pushfleet/protocol";
 import type { Clock } from "@pushfleet/service";
+import type { FairSlots } from "../api/fair-slots.js";
 import { resources } from "../api/resources.js";
 import type { ApiResult, KubernetesApi, Resource } from "../api/types.js";
 
 export interface FleetApiParts {
   readonly api: KubernetesApi;
   readonly clock: Pick<Clock, "monotonicMs">;
+  /** Of all fleets. */
+  readonly slots: FairSlots;
+  /** Aborts when this process does not lead any more: what still waits for its turn is not sent. */
+  readonly leading: AbortSignal;
 }
 
-/** The API server as one fleet uses it. A write that waits for its whole time is most often one that an admission webhook does not answer: it has
+/** The API server as one fleet uses it. Its writes wait for their turn among those of all fleets: each has its time to be answered from when it is
+ *  sent, however many there are.
+ *
+ *  A write that waits for its whole time is most often one that an admission webhook does not answer: it has
  *  held a connection that other fleets need, and the fleet's next write would hold it as long. So after one such no other write of this fleet
  *  is begun for a while, then one at a time until one is answered. Reads, and what is written to the PushGateway itself, go on. */
 export class FleetApi implements KubernetesApi {
@@ -55,7 +63,12 @@ export class FleetApi implements KubernetesApi {
 
   async #write<T>({ kind }: Resource, what: string, send: () => Promise<ApiResult<T>>): Promise<ApiResult<T>> {
     if (kind === resources.pushGateways.kind) return await send();
-    const { clock } = this.#parts;
+    return await this.#parts.slots.run(this, () => this.#writeInTurn(what, send));
+  }
+
+  async #writeInTurn<T>(what: string, send: () => Promise<ApiResult<T>>): Promise<ApiResult<T>> {
+    const { clock, leading } = this.#parts;
+    if (leading.aborted) return { kind: "unavailable", message: "not tried: this operator does not lead any more" };
     const before = this.#unanswered;
     if (before !== undefined && (this.#isTrying || clock.monotonicMs() < before.untilMs)) {
       return { kind: "unavailable", message: `not tried: ${before.what} was not answered` };
