@@ -82,7 +82,7 @@ export class FleetCertificates {
     return { outcomes, problems: plan.problems };
   }
 
-  /** Takes the authorities that are there, without writing any: for a fleet that is being deleted. */
+  /** Takes the authorities that are there, without writing any: for a fleet that is being deleted, or with dryRun. */
   async readOnly(fleet: Fleet): Promise<void> {
     const facts = { fleet, secrets: this.#secrets(fleet), wanted: [], nowMs: this.#parts.clock.nowMs() };
     const { authorities, writes } = await planCertificates(facts);

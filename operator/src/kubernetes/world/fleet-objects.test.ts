@@ -13,6 +13,7 @@ import { RouterScaler } from "./router-scaler.js";
 let stored: StoredObjects;
 let clock: ManualClock;
 let restored: string[];
+let certificates: FleetCertificates;
 let objects: FleetObjects;
 let object: PushGatewayObject;
 
@@ -20,16 +21,22 @@ beforeEach(() => {
   stored = new StoredObjects();
   clock = new ManualClock();
   restored = [];
+  startOperator();
+  object = pushGateway(1);
+});
+
+/** Another process, which remembers nothing. */
+function startOperator(): void {
   const { api, caches } = stored;
   const onRestored = ({ kind, metadata }: KubernetesObject, what: string) => restored.push(`${kind}/${metadata.name} ${what}`);
+  certificates = new FleetCertificates({ api, caches, clock });
   objects = new FleetObjects({
     ...{ api, caches, clock, operator: exampleOperator, onRestored },
     owned: new OwnedObjects({ api, kinds: caches.owned, onRestored }),
-    certificates: new FleetCertificates({ api, caches, clock }),
+    certificates,
     routers: new RouterScaler({ caches, clock, fetchText: () => Promise.reject(new Error("none")) }),
   });
-  object = pushGateway(1);
-});
+}
 
 /** A fleet that needs a key of its own for resume tokens. */
 function pushGateway(generation: number, change: object = {}): PushGatewayObject {
@@ -111,6 +118,18 @@ test("a Secret of ours that has lost its labels gets them back and keeps what is
     expect(now).toHaveProperty("object.metadata.labels", found.object.metadata.labels);
   }
   expect((await buildGateway(await prepare())).kind).toBe("ok");
+});
+
+test("with dryRun a new process knows the fleet's authority, so that it sees its gateways, and writes nothing", async () => {
+  await prepare();
+  startOperator();
+  stored.writes.length = 0;
+  object = { ...object, spec: { ...object.spec, dryRun: true } };
+  const gateway = { uid: "uid", pod: "demo-default-0-1", address: "127.0.0.1:1" };
+  expect(() => certificates.connect(gateway)).toThrow("no certificate authority");
+  await prepare();
+  expect(() => certificates.connect(gateway)).not.toThrow();
+  expect(stored.writes).toEqual([]);
 });
 
 describe("a ConfigMap of ours that somebody changed", () => {

@@ -181,7 +181,10 @@ export class FleetObjects {
   }
 
   async #ensure(fleet: Fleet, revisions: FleetRevisions, pods: readonly Pod[], isBlocked: boolean): Promise<EnsuredAll> {
-    if (fleet.spec.dryRun) return nothing;
+    if (fleet.spec.dryRun) {
+      await this.#parts.certificates.readOnly(fleet);
+      return nothing;
+    }
     if (!isBlocked) return await this.#ensureAll(fleet, revisions, pods);
     // Of a spec that cannot be followed nothing is made, but what runs must not end with its certificates.
     const { certificates } = this.#parts;
