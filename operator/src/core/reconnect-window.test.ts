@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { emptyReconnectWindow, lookAtReconnects, reconnectsIn } from "./reconnect-window.js";
+import { emptyReconnectWindow, lookAtReconnects, reconnectsIn, rolledOut } from "./reconnect-window.js";
 
 const pod = (uid: string, attempted: number, failed: number) => ({ uid, attempted, failed });
 
@@ -33,4 +33,15 @@ test("however often one looks, each reconnect counts once", () => {
       expect(reconnectsIn(window) ?? { attempted: 0, failed: 0 }).toEqual(total);
     }),
   );
+});
+
+test("of a rollout tell the new pods of a pool that has old ones, and of no other", () => {
+  const at = (pool: string, revision: string) => ({ pool, revision });
+  const pools = [
+    { name: "rolling", revision: "b" },
+    { name: "settled", revision: "b" },
+  ];
+  const pods = [at("rolling", "a"), at("rolling", "b"), at("settled", "b"), at("removed", "a")];
+  expect(rolledOut(pods, pools)).toEqual([at("rolling", "b")]);
+  expect(rolledOut(pods.slice(1), pools)).toEqual([]);
 });

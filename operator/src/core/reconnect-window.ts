@@ -5,6 +5,17 @@ export interface ReconnectTotals {
   readonly failed: number;
 }
 
+/** Whose reconnects tell of a rollout: the pods of a pool's newest revision while it has others beside. Those of a pool that is settled would
+ *  hide the failures of one that is not. */
+export function rolledOut<T extends { readonly pool: string; readonly revision: string }>(
+  pods: readonly T[],
+  pools: readonly { readonly name: string; readonly revision: string }[],
+): readonly T[] {
+  const newest = new Map(pools.map((pool) => [pool.name, pool.revision]));
+  const rolling = new Set(pods.filter((pod) => newest.get(pod.pool) !== pod.revision).map((pod) => pod.pool));
+  return pods.filter((pod) => rolling.has(pod.pool) && newest.get(pod.pool) === pod.revision);
+}
+
 export interface ReconnectFailures {
   readonly attempted: number;
   readonly failed: number;

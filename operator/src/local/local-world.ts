@@ -13,6 +13,7 @@ import {
   type PodGrant,
   type ReconnectTotals,
   reconnectsIn,
+  rolledOut,
 } from "../core/index.js";
 import { toGrant, toReport } from "../gateway-messages.js";
 import type { PassThrough, Target } from "./pass-through.js";
@@ -72,8 +73,7 @@ export class LocalWorld {
 
   observe(spec: FleetSpec, status: FleetStatus | undefined): Observed {
     const all = [...this.#pods.values()];
-    const rolledOut = new Set(spec.pools.map((pool) => `${pool.name}/${pool.revision}`));
-    const totals = all.flatMap((pod) => (rolledOut.has(`${pod.pool}/${pod.revision}`) ? reconnectTotals(pod) : []));
+    const totals = rolledOut(all, spec.pools).flatMap(reconnectTotals);
     this.#reconnects = lookAtReconnects(this.#reconnects, totals, this.#options.clock.nowMs(), limits.reconnectWindowMs);
     const reconnectFailures = reconnectsIn(this.#reconnects);
     return { spec, deleting: false, epoch, pods: all.map(observePod), status, settings: { timeToReadyMs }, reconnectFailures };

@@ -9,6 +9,7 @@ import {
   plan,
   reconnectsIn,
   rivalOf,
+  rolledOut,
 } from "../../core/index.js";
 import type { EventRecorder } from "../api/events.js";
 import type { LeaderElection } from "../api/leader-election.js";
@@ -163,9 +164,8 @@ export class FleetReconciler {
       const one = observePod(pod, { accepted: stream?.accepted, report: stream?.report() }, (name) => nodeOf(caches, name));
       return one === undefined ? [] : [one];
     });
-    const current = new Set(prepared.spec.pools.map((pool) => `${pool.name}/${pool.revision}`));
-    const totals = seen.flatMap((pod) => {
-      const status = current.has(`${pod.pool}/${pod.revision}`) ? this.#streams.get(pod.uid)?.status() : undefined;
+    const totals = rolledOut(seen, prepared.spec.pools).flatMap((pod) => {
+      const status = this.#streams.get(pod.uid)?.status();
       return status === undefined ? [] : [{ uid: pod.uid, attempted: status.resumeAttempts ?? 0, failed: status.resumeFailures ?? 0 }];
     });
     this.#reconnects = lookAtReconnects(this.#reconnects, totals, clock.nowMs(), limits.reconnectWindowMs);
