@@ -22,12 +22,23 @@ export async function restoreLabels(fleet: Fleet, pods: readonly Pod[], parts: R
   return isAll;
 }
 
+/** Nearly all, at each turn; objects of the cache never change. */
+const complete = new WeakSet<Pod>();
+
 function labelsToRestore(fleet: Fleet, pod: Pod): Readonly<Record<string, string>> | undefined {
+  if (complete.has(pod)) return undefined;
   const { name, deletionTimestamp } = pod.metadata;
   const identity = identityFromName(fleet.name, name);
   if (identity === undefined || deletionTimestamp !== undefined) return undefined;
   const { pool, slot, revision } = identity;
-  return missingLabels(pod, { ...fleetLabels(fleet, "gateway"), [poolLabel]: pool, [slotLabel]: String(slot), [revisionLabel]: revision });
+  const missing = missingLabels(pod, {
+    ...fleetLabels(fleet, "gateway"),
+    [poolLabel]: pool,
+    [slotLabel]: String(slot),
+    [revisionLabel]: revision,
+  });
+  if (missing === undefined) complete.add(pod);
+  return missing;
 }
 
 async function restoreOne(fleet: Fleet, pod: Pod, labels: Readonly<Record<string, string>>, parts: RestoreParts): Promise<boolean> {
