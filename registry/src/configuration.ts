@@ -1,5 +1,5 @@
 import { assertNever, type Fault } from "@pushfleet/protocol";
-import { type Clock, type Logger, redisAddressExpected, redisAddressPattern, Strict } from "@pushfleet/service";
+import { type Clock, keyPrefixPattern, type Logger, redisAddressExpected, redisAddressPattern, Strict } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 import { createMemoryRegistry } from "./memory-registry.js";
 import { createRedisRegistry } from "./redis-registry.js";
@@ -13,7 +13,7 @@ export const registrySchema = Type.Union([
     keyPrefix: Type.String({
       default: "",
       maxLength: 128,
-      pattern: "^[^{}\\s]*$",
+      pattern: keyPrefixPattern,
       expected: "up to 128 characters without braces or spaces",
     }),
   }),

@@ -3,6 +3,7 @@ import type { Fault } from "@pushfleet/protocol";
 import { type Static, type TObject, Type } from "@sinclair/typebox";
 import { Ajv } from "ajv";
 import { parseDocument } from "yaml";
+import { hostPortExpected, hostPortPattern } from "./host-port.js";
 import { faultsFromSchemaErrors, nearestName } from "./schema-faults.js";
 
 export type Configured<T> =
@@ -27,7 +28,7 @@ export interface Refinement<T> {
 /** A string that `--print-config` and faults never show. */
 export const Secret = (options: { readonly minLength?: number } = {}) => Type.String({ minLength: 1, ...options, secret: true });
 export const Port = (options: { readonly default?: number } = {}) => Type.Integer({ minimum: 0, maximum: 65535, ...options });
-export const HostPort = () => Type.String({ pattern: "^(\\[[0-9a-fA-F:]+\\]|[^\\s:\\[\\]]+):[0-9]{1,5}$", expected: '"host:port"' });
+export const HostPort = () => Type.String({ pattern: hostPortPattern, expected: hostPortExpected });
 /** An object in which an unknown key is a fault. */
 export const Strict = <Properties extends Parameters<typeof Type.Object>[0]>(properties: Properties, options = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options });

@@ -13,6 +13,7 @@ export * from "./key-pair.js";
 export * from "./logging.js";
 export * from "./manual-clock.js";
 export * from "./redis-address.js";
+export * from "./redis-key-prefix.js";
 export * from "./router-link.js";
 export * from "./run-part.js";
 export * from "./schema-faults.js";

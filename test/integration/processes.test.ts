@@ -193,7 +193,7 @@ describe("a bad configuration ends with 2 and all its faults, each with its path
         'grpc.tls.certFile: "/nowhere/tls.crt" is not right, expected a readable file (ENOENT)',
         'grpc.tls.keyFile: "/nowhere/tls.key" is not right, expected a readable file (ENOENT)',
         'http.host: "0.0.0.0" is not right, expected a loopback address, or http.apiTokensFile beside it',
-        'kafka.brokers[0]: "nobroker" is not right, expected "host:port"',
+        'kafka.brokers[0]: "nobroker" is not right, expected "host:port" with a port from 1 to 65535',
         'kafka.topc: "a" is not right, expected "topic" (there is no field "topc")',
         'registry.kind: "memory" is not right, expected "redis": a registry in memory cannot be shared with gateways (pushfleet local does)',
         "store.allowVolatile: false is not right, expected true beside kafka: what is committed and only in memory is lost with the router",

@@ -125,8 +125,27 @@ const redisAddresses = joinRows(
   ),
 );
 
-const storeRules = joinRows(
+const brokerAddress = "a broker must be host:port, an IPv6 address in brackets, with a port from 1 to 65535";
+const prefixText = "registry.keyPrefix must have neither spaces nor braces";
+const broker = "spec.router.kafka.brokers[0]";
+const ofBrokers = (brokers: readonly string[]): Given => ({ "spec.router": { kafka: { brokers } } });
+const ofPrefix = (keyPrefix: string): Given => ({ "spec.registry": { kind: "Redis", url, keyPrefix } });
+
+const addresses = joinRows(
   redisAddresses,
+  ...["kafka:65536", "kafka:99999", "kafka:0", "kafka:09092", "kafka", "a b:9092", "fd00::1:9092", "kafka:9092\n", "kafka:9092,b:9092"].map(
+    (address) => rule(broker, broker, brokerAddress, ofBrokers([address])),
+  ),
+  rule(broker, "spec.router.kafka.brokers[1]", brokerAddress, ofBrokers(["kafka:9092", "kafka:70000"])),
+  good("spec.router", { kafka: { brokers: ["kafka_1.push.svc.cluster.local.:65535", "127.0.0.1:1", "[fd00::1]:9092"] } }),
+  ...["a b", " ", "a\t", "a:\n", "{demo}", "a{", "a}"].map((prefix) =>
+    rule("spec.registry.keyPrefix", "spec.registry.keyPrefix", prefixText, ofPrefix(prefix)),
+  ),
+  ...["", "push/demo:", "!#$%~é"].map((keyPrefix) => good("spec.registry", { kind: "Redis", url, keyPrefix })),
+);
+
+const storeRules = joinRows(
+  addresses,
   rule("spec.registry", "spec.registry.url", "registry.kind Redis needs registry.url", { "spec.registry": { kind: "Redis" } }),
   rule("spec.registry", "spec.registry.url", "registry.url is read with registry.kind Redis only", {
     "spec.registry": { kind: "Memory", url },

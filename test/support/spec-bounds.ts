@@ -141,8 +141,6 @@ const router = joinRows(
   text("spec.router.kafka.brokers[0]", {
     minLength: 3,
     maxLength: 261,
-    pattern: "^.+:[0-9]{1,5}$",
-    unlike: "kafka",
     like: (length) => ":9".padStart(length, "a"),
   }),
   text("spec.router.kafka.topic", topic),
@@ -156,7 +154,7 @@ const stores = joinRows(
   mapping("spec.registry", ["kind"]),
   choice("spec.registry.kind", ["Redis", "Memory"], { Memory: { "spec.registry.url": undefined } }),
   text("spec.registry.url", redisUrl),
-  text("spec.registry.keyPrefix", { maxLength: 128, pattern: "^[^{}]*$", unlike: "{demo}" }),
+  text("spec.registry.keyPrefix", { maxLength: 128 }),
   mapping("spec.store", ["kind"]),
   choice("spec.store.kind", ["Cassandra", "Redis", "Memory"], { Redis: redisStore, Memory: memoryStore }),
   list("spec.store.contactPoints", { minItems: 1, maxItems: 32, element: (index) => `cassandra-${index}`, unique: "set" }),

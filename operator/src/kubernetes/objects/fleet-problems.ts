@@ -1,5 +1,5 @@
 import { limits } from "@pushfleet/protocol";
-import { isRedisAddress, redisAddressExpected } from "@pushfleet/service";
+import { hostPortExpected, isHostPort, isKeyPrefix, isRedisAddress, redisAddressExpected } from "@pushfleet/service";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
 import { hasCredentials } from "./configuration-parts.js";
 import type { Collision } from "./fleet-collisions.js";
@@ -94,7 +94,7 @@ function* addressProblems({ gateway, registry, store, router }: PushGatewaySpec)
       yield warning("PasswordInSpec", path, `${path.slice(5)} holds a password: whoever can read this PushGateway can read it`);
     }
   }
-  if (registry?.keyPrefix !== undefined && /[\s{}]/.test(registry.keyPrefix)) {
+  if (registry?.keyPrefix !== undefined && !isKeyPrefix(registry.keyPrefix)) {
     yield error("KeyPrefixInvalid", "spec.registry.keyPrefix", "registry.keyPrefix has a space or a brace in it: remove it");
   }
   const { jwksUrl } = gateway.auth;
@@ -106,8 +106,12 @@ function* addressProblems({ gateway, registry, store, router }: PushGatewaySpec)
     );
   }
   for (const broker of router.kafka?.brokers ?? []) {
-    if (/^(\[[0-9a-fA-F:]+\]|[^\s:[\]]+):[0-9]{1,5}$/.test(broker)) continue;
-    yield error("AddressInvalid", "spec.router.kafka.brokers", `router.kafka.brokers: "${broker}" is not host:port`);
+    if (isHostPort(broker)) continue;
+    yield error(
+      "AddressInvalid",
+      "spec.router.kafka.brokers",
+      `router.kafka.brokers: ${JSON.stringify(broker)} is not ${hostPortExpected}`,
+    );
   }
 }
 
