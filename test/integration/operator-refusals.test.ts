@@ -1,9 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { limits } from "@pushfleet/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
 import { type RedisServer, startRedis } from "../peers/redis.js";
+import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder.js";
 import { waitFor } from "../peers/wait-for.js";
+import { AuditLog } from "../support/audit-log.js";
 import { conditionOf, type FleetObject, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
 import { KeptOperator } from "../support/operator-kept.js";
 import { clientSecret, fleetManifest, onePool, publishersSecret, ServedFleet } from "../support/operator-served.js";
@@ -13,13 +16,17 @@ const HEAL_MS = 20_000;
 
 describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its spec says", () => {
   const place = { namespace: "push", name: "demo" };
+  let folder: TemporaryFolder;
+  let audit: AuditLog;
   let cluster: OperatorCluster;
   let redis: RedisServer;
   let operator: KeptOperator;
   let served: ServedFleet;
 
   beforeAll(async () => {
-    [redis, cluster] = await Promise.all([startRedis(), startOperatorCluster()]);
+    folder = await temporaryFolder("operator-refusals");
+    audit = await AuditLog.of("admin", folder.path, "writes");
+    [redis, cluster] = await Promise.all([startRedis(), startOperatorCluster({}, { apiServerFlags: audit.flags })]);
     await cluster.createNamespace("push", clientSecret);
     operator = await KeptOperator.start(cluster);
     await cluster.apply(publishersSecret("push"), fleetManifest(place, redis.url));
@@ -32,6 +39,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
     await operator?.stop();
     await cluster?.stop();
     await redis?.stop();
+    await folder?.remove();
   });
 
   const push = (...args: readonly string[]) => cluster.kubectl(["-n", "push", ...args]);
@@ -69,11 +77,22 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
 
   const namesOf = async (name = "demo") => (await cluster.gateways("push", name)).map(({ metadata }) => `${metadata.name} ${metadata.uid}`);
 
-  /** Writes in five seconds in which nothing happens. */
-  async function writesMeanwhile(): Promise<number> {
-    const before = await operator.writes();
-    await delay(5_000); // the span that is measured
-    return (await operator.writes()) - before;
+  /** Lets five seconds pass, and holds what was written for this fleet since then against the time that passed by the clock: what was refused, and
+   *  an event of it, not more often than the pauses between the attempts allow, and nothing else for ever. Other fleets are not counted: of one that
+   *  is deleted pods and status are written meanwhile. */
+  async function expectPauses(name: string, sinceMs: number): Promise<void> {
+    await delay(5_000); // the span in which it would be tried again
+    const counts = new Map<string, number>();
+    const refused = new Set<string>();
+    for (const { what, object, isRefused } of await audit.writes("pushfleet-operator", sinceMs)) {
+      if (object !== name && !object.startsWith(`${name}-`) && !object.startsWith(`${name}.`)) continue;
+      counts.set(what, (counts.get(what) ?? 0) + 1);
+      if (isRefused || what.includes(" events ")) refused.add(what);
+    }
+    const passedMs = Date.now() - sinceMs;
+    const tooOften = [...counts].filter(([what, count]) => count > (refused.has(what) ? attemptsWithin(passedMs) : (2 * passedMs) / 1000));
+    expect(tooOften).toEqual([]);
+    expect(counts.size).toBeGreaterThan(0);
   }
 
   const available = (one: FleetObject) => conditionOf(one, "Available").status;
@@ -132,13 +151,13 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
         const isDenied = async () =>
           (await cluster.kubernetes.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(trial))).status !== 0;
         await waitFor(isDenied, { what: "pods to be denied", deadlineMs: 20_000, intervalMs: 200 });
+        const sinceMs = Date.now();
         await edit({ pools: [onePool({ minReplicas: pods + 1 })] });
         await told("demo", "Progressing", { status: "True", reason: "WriteRefused", message });
         const shown = await told("demo", "Degraded", { status: "True", reason: "WriteRefused", message });
         expect(available(shown)).toBe("True");
         expect(await warnings("WriteRefused")).toContain(`demo-default-${pods}-`);
-        // A few attempts, their event and the status.
-        expect(await writesMeanwhile()).toBeLessThan(10);
+        await expectPauses("demo", sinceMs);
         await end();
         await settled("demo", pods + 1, HEAL_MS);
       });
@@ -263,11 +282,12 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
   ])(
     "a new fleet that waits for $cause says so, and serves once it has it",
     async ({ name, spec, reason, message, mend }) => {
+      const sinceMs = Date.now();
       await cluster.apply(fleetManifest({ namespace: "push", name }, redis.url, spec));
       const shown = await told(name, "Degraded", { status: "True", reason, message });
       expect(available(shown)).toBe("False");
       await waitFor(async () => (await warnings(reason, name)) !== "", { what: `an event ${reason}` });
-      expect(await writesMeanwhile()).toBeLessThan(15);
+      await expectPauses(name, sinceMs);
       await mend();
       await settled(name, name === "nowhere" ? 1 : 2, HEAL_MS);
       await push("delete", "pgw", name, "--wait=false");
@@ -276,6 +296,16 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
     90_000,
   );
 });
+
+/** How often something that is refused is tried at most within such a time, by the pauses of limits.ts. */
+function attemptsWithin(spanMs: number): number {
+  let count = 1;
+  for (let pauseMs: number = limits.createRefusedMs, atMs = pauseMs; atMs <= spanMs; count += 1) {
+    pauseMs = Math.min(limits.createRefusedMaxMs, 2 * pauseMs);
+    atMs += pauseMs;
+  }
+  return count;
+}
 
 const restrictedPodSpec = {
   securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: "RuntimeDefault" } },

@@ -6,7 +6,10 @@ import { parseAllDocuments, stringify } from "yaml";
 interface AuditEvent {
   readonly verb: string;
   readonly requestURI: string;
-  readonly objectRef?: { readonly apiGroup?: string; readonly resource?: string; readonly subresource?: string };
+  readonly userAgent?: string;
+  /** When it was answered. */
+  readonly stageTimestamp: string;
+  readonly objectRef?: { readonly apiGroup?: string; readonly resource?: string; readonly subresource?: string; readonly name?: string };
   readonly responseStatus?: { readonly code?: number };
 }
 
@@ -15,6 +18,15 @@ interface Rule {
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
 }
+
+/** A request as one line, "create pods demo-default-0-1a2b3c4d", and whether it was refused. */
+export interface AuditedWrite {
+  readonly what: string;
+  readonly object: string;
+  readonly isRefused: boolean;
+}
+
+const writingVerbs = ["create", "update", "patch", "delete"];
 
 /** An API server's own account of what one user asked of it. */
 export class AuditLog {
@@ -27,20 +39,17 @@ export class AuditLog {
     this.flags = flags;
   }
 
-  /** In `folder`. */
-  static async of(user: string, folder: string): Promise<AuditLog> {
+  /** In `folder`. `only` "writes": reads are not noted. */
+  static async of(user: string, folder: string, only?: "writes"): Promise<AuditLog> {
     const [policy, file] = [join(folder, "audit-policy.yaml"), join(folder, "audit.log")];
-    const rules = [{ level: "Metadata", users: [user] }, { level: "None" }];
+    const rules = [{ level: "Metadata", users: [user], ...(only === "writes" ? { verbs: writingVerbs } : {}) }, { level: "None" }];
     await writeFile(policy, stringify({ apiVersion: "audit.k8s.io/v1", kind: "Policy", omitStages: ["RequestReceived"], rules }));
     return new AuditLog(file, [`--audit-policy-file=${policy}`, `--audit-log-path=${file}`]);
   }
 
   /** Rights that were used ("patch apps/deployments"), and requests that were forbidden. An apply that makes an object uses "create" too. */
   async read(): Promise<{ readonly used: ReadonlySet<string>; readonly forbidden: readonly string[] }> {
-    const events = (await readFile(this.#file, "utf8"))
-      .split("\n")
-      .filter((line) => line.startsWith("{") && line.endsWith("}"))
-      .map((line) => JSON.parse(line) as AuditEvent);
+    const events = await this.#events();
     const used = new Set<string>();
     for (const { verb, objectRef, responseStatus } of events) {
       const { apiGroup = "", resource = "", subresource } = objectRef ?? {};
@@ -52,6 +61,26 @@ export class AuditLog {
       .filter(({ responseStatus }) => responseStatus?.code === 403)
       .map(({ verb, requestURI }) => `${verb} ${requestURI}`);
     return { used, forbidden };
+  }
+
+  /** What a program with such a user agent has tried to write since then. */
+  async writes(userAgent: string, sinceMs: number): Promise<readonly AuditedWrite[]> {
+    const events = await this.#events();
+    const own = events.filter((one) => one.userAgent?.startsWith(userAgent) === true && Date.parse(one.stageTimestamp) >= sinceMs);
+    return own
+      .filter(({ verb }) => writingVerbs.includes(verb))
+      .map(({ verb, objectRef: { resource = "", subresource = "", name = "" } = {}, responseStatus: { code = 0 } = {} }) => ({
+        what: `${verb} ${subresource === "" ? resource : `${resource}/${subresource}`} ${name}`,
+        object: name,
+        isRefused: code === 403 || code === 422,
+      }));
+  }
+
+  async #events(): Promise<readonly AuditEvent[]> {
+    return (await readFile(this.#file, "utf8"))
+      .split("\n")
+      .filter((line) => line.startsWith("{") && line.endsWith("}"))
+      .map((line) => JSON.parse(line) as AuditEvent);
   }
 }
 
