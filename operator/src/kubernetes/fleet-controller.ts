@@ -80,7 +80,8 @@ export class FleetController {
 
   #open(name: string, key: ObjectKey): OpenFleet {
     const { caches, clock, operator } = this.#parts;
-    const api = new FleetApi({ ...this.#parts, slots: this.#slots });
+    const generation = () => caches.pushGateways.get(key)?.metadata.generation ?? 0;
+    const api = new FleetApi({ ...this.#parts, slots: this.#slots, generation });
     const onRestored = (object: KubernetesObject, what: "changed" | "deleted"): void => this.#tellRestored(key, object, what);
     const owned = new OwnedObjects({ api, kinds: caches.owned, onRestored });
     const certificates = new FleetCertificates({ api, caches, clock });

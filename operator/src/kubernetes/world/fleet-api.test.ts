@@ -33,7 +33,8 @@ beforeEach(() => {
     delete: (resource: { readonly kind: string }) => write(resource.kind),
   };
   leading = new AbortController();
-  api = new FleetApi({ api: inner as unknown as KubernetesApi, clock, slots: new FairSlots(2), leading: leading.signal });
+  const parts = { api: inner as unknown as KubernetesApi, clock, slots: new FairSlots(2), leading: leading.signal, generation: () => 1 };
+  api = new FleetApi(parts);
 });
 
 const patch = () => api.patch(resources.pods, key, {});

@@ -3,6 +3,7 @@ import type { Clock } from "@pushfleet/service";
 import type { FairSlots } from "../api/fair-slots.js";
 import { resources } from "../api/resources.js";
 import type { ApiResult, KubernetesApi, Resource } from "../api/types.js";
+import { podPatchOf, RefusedPatches } from "./refused-patches.js";
 
 export interface FleetApiParts {
   readonly api: KubernetesApi;
@@ -11,6 +12,8 @@ export interface FleetApiParts {
   readonly slots: FairSlots;
   /** Aborts when this process does not lead any more: what still waits for its turn is not sent. */
   readonly leading: AbortSignal;
+  /** Of the fleet's spec as it is now. */
+  readonly generation: () => number;
 }
 
 /** The API server as one fleet uses it. Its writes wait for their turn among those of all fleets: each has its time to be answered from when it is
@@ -18,12 +21,15 @@ export interface FleetApiParts {
  *
  *  A write that waits for its whole time is most often one that an admission webhook does not answer: it has
  *  held a connection that other fleets need, and the fleet's next write would hold it as long. So after one such no other write of this fleet
- *  is begun for a while, then one at a time until one is answered. Reads, and what is written to the PushGateway itself, go on. */
+ *  is begun for a while, then one at a time until one is answered. Reads, and what is written to the PushGateway itself, go on.
+ *
+ *  A patch of a pod that was refused is not sent again at each plan: see refused-patches.ts. */
 export class FleetApi implements KubernetesApi {
   readonly get: KubernetesApi["get"];
   readonly list: KubernetesApi["list"];
   readonly watch: KubernetesApi["watch"];
   readonly #parts: FleetApiParts;
+  readonly #refused = new RefusedPatches();
   #unanswered: { readonly what: string; readonly untilMs: number } | undefined;
   #isTrying = false;
 
@@ -37,10 +43,14 @@ export class FleetApi implements KubernetesApi {
 
   /** For a condition, as long as it is so. */
   get told(): readonly string[] {
-    if (this.#unanswered === undefined) return [];
+    const refused = this.#refused.told(this.#parts.clock.monotonicMs());
+    if (this.#unanswered === undefined) return refused;
     const seconds = limits.kubernetesRequestMs / 1000;
     const { what } = this.#unanswered;
-    return [`the API server did not answer within ${seconds} s (${what}): look for an admission webhook in its way that does not answer`];
+    return [
+      `the API server did not answer within ${seconds} s (${what}): look for an admission webhook in its way that does not answer`,
+      ...refused,
+    ];
   }
 
   readonly create: KubernetesApi["create"] = (resource, object, options) =>
@@ -52,8 +62,17 @@ export class FleetApi implements KubernetesApi {
   readonly replace: KubernetesApi["replace"] = (resource, object, options) =>
     this.#write(resource, `replace ${resource.kind} ${object.metadata.name}`, () => this.#parts.api.replace(resource, object, options));
 
-  readonly patch: KubernetesApi["patch"] = (resource, key, patch, options) =>
-    this.#write(resource, `patch ${resource.kind} ${key.name}`, () => this.#parts.api.patch(resource, key, patch, options));
+  readonly patch: KubernetesApi["patch"] = async (resource, key, patch, options) => {
+    const { api, clock, generation } = this.#parts;
+    const ofPod = resource.kind === resources.pods.kind ? podPatchOf(patch) : undefined;
+    if (ofPod !== undefined && !this.#refused.mayTry(ofPod, generation(), clock.monotonicMs())) {
+      return { kind: "unavailable", message: `not tried: ${ofPod.what} of ${key.name} was refused a moment ago` };
+    }
+    const triedFor = generation();
+    const result = await this.#write(resource, `patch ${resource.kind} ${key.name}`, () => api.patch(resource, key, patch, options));
+    if (ofPod !== undefined) this.#refused.took(ofPod, result, triedFor, clock.monotonicMs());
+    return result;
+  };
 
   readonly delete: KubernetesApi["delete"] = (resource, key, options) =>
     this.#write(resource, `delete ${resource.kind} ${key.name}`, () => this.#parts.api.delete(resource, key, options));
