@@ -75,3 +75,10 @@ test("revisions are chosen again exactly when the spec, what is stored, or what 
     expect(after).toEqual(fleetRevisions(of, exampleOperator, changed));
   }
 });
+
+test("what a pod is of is kept, also when somebody took its labels", () => {
+  const old = revisionOf(fleet);
+  const pod: Pod = { apiVersion: "v1", kind: "Pod", metadata: { name: `${fleet.name}-default-0-${old}`, labels: {} } };
+  const { kept } = fleetRevisions(edited, exampleOperator, { stored: storedBy(fleet), pods: [pod], isBlocked: false });
+  expect(kept.filter((one) => one.pool === "default").map((one) => one.revision)).toContain(old);
+});

@@ -15,6 +15,7 @@ import {
   type StoredRevision,
 } from "../objects/index.js";
 import type { Pod } from "./observe-pod.js";
+import { identityFromName } from "./pod-identity.js";
 
 /** Which pods the fleet is made of now. */
 export interface FleetRevisions {
@@ -48,7 +49,7 @@ export class FleetRevisionsMemory {
 
   choose(fleet: Fleet, seen: SeenRevisions): FleetRevisions {
     const stored = seen.stored.map(({ metadata: { uid, resourceVersion } }) => `${uid}@${resourceVersion}`);
-    const dependsOn = JSON.stringify([fleet.uid, fleet.generation, seen.isBlocked, stored, [...placesOf(seen.pods)].sort()]);
+    const dependsOn = JSON.stringify([fleet.uid, fleet.generation, seen.isBlocked, stored, [...placesOf(fleet, seen.pods)].sort()]);
     if (this.#chosen === undefined || dependsOn !== this.#dependsOn) this.#chosen = fleetRevisions(fleet, this.#operator, seen);
     this.#dependsOn = dependsOn;
     return this.#chosen;
@@ -59,7 +60,7 @@ export class FleetRevisionsMemory {
  *  die are made again, nothing is rolled. */
 export function fleetRevisions(fleet: Fleet, operator: OperatorFacts, seen: SeenRevisions): FleetRevisions {
   const stored = seen.stored.flatMap((object) => readControllerRevision(object) ?? []);
-  const inUse = placesOf(seen.pods);
+  const inUse = placesOf(fleet, seen.pods);
   const gateways = fleet.spec.pools.map((pool) => chooseRevision(stored, gatewayWish(fleet, pool, operator)));
   const router = chooseRevision(stored, routerWish(fleet, operator));
   const haproxy = fleet.spec.loadBalancer.kind === "HAProxy" ? chooseRevision(stored, haproxyWish(fleet, operator)) : undefined;
@@ -88,8 +89,12 @@ function newest(stored: readonly StoredRevision[]): StoredRevision | undefined {
   return stored.reduce<StoredRevision | undefined>((best, one) => (best === undefined || one.number > best.number ? one : best), undefined);
 }
 
-function placesOf(pods: readonly Pod[]): ReadonlySet<string> {
-  return new Set(pods.map(({ metadata: { labels } }) => placeOf(labels?.[poolLabel], labels?.[revisionLabel])));
+function placesOf(fleet: Fleet, pods: readonly Pod[]): ReadonlySet<string> {
+  const places = pods.map(({ metadata: { name, labels } }) => {
+    const named = identityFromName(fleet.name, name);
+    return placeOf(named?.pool ?? labels?.[poolLabel], named?.revision ?? labels?.[revisionLabel]);
+  });
+  return new Set(places);
 }
 
 function placeOf(pool: string | undefined, revision: string | undefined): string {

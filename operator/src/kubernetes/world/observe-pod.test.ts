@@ -40,6 +40,15 @@ describe("a pod as the planner sees it", () => {
     });
   });
 
+  test.each([
+    ["without", {}],
+    ["with another's", { "pushfleet.dev/pool": "other", "pushfleet.dev/slot": "7", "pushfleet.dev/revision": "ffffffff" }],
+  ])("that the fleet owns has its place from its name, %s labels: nobody edits a name", (_, edited) => {
+    const ownerReferences = [{ apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", name: "demo", uid: "f", controller: true }];
+    const observed = observePod(pod({ metadata: { labels: edited, ownerReferences } }), {}, noNode);
+    expect(observed).toMatchObject({ pool: "default", slot: 2, revision: "1a2b3c4d" });
+  });
+
   test.each([["pool"], ["slot"], ["revision"]])("is none of the fleet's without the label %s", (missing) => {
     const rest = Object.fromEntries(Object.entries(labels).filter(([name]) => name !== `pushfleet.dev/${missing}`));
     expect(observePod(pod({ metadata: { labels: rest } }), {}, noNode)).toBeUndefined();

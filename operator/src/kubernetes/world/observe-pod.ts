@@ -1,9 +1,9 @@
 import type { V1Node, V1Pod } from "@kubernetes/client-node";
 import type { AcceptedGrant, GatewayReport, ObservedPod } from "../../core/index.js";
 import type { Typed } from "../api/resources.js";
-import { poolLabel, revisionLabel, slotLabel } from "../objects/pod-template.js";
 import { hasAccepted } from "./accepting-gate.js";
 import { grantOf } from "./pod-grant.js";
+import { identityOf } from "./pod-identity.js";
 
 export type Pod = Typed<V1Pod>;
 export type Node = Typed<V1Node>;
@@ -14,23 +14,19 @@ export interface PodKnowledge {
   readonly report?: GatewayReport | undefined;
 }
 
-/** A gateway pod as the planner sees it; `undefined` for a pod without the labels that say which one it is (not ours, or edited).
+/** A gateway pod as the planner sees it; `undefined` for one of which neither name nor labels say which it is.
  *  `nodeOf` answers "deleted" when the node's object is known to be gone. */
 export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string) => Node | "deleted" | undefined): ObservedPod | undefined {
-  const { name, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
-  const pool = labels?.[poolLabel];
-  const slot = Number(labels?.[slotLabel]);
-  const revision = labels?.[revisionLabel];
-  if (uid === undefined || pool === undefined || revision === undefined || !Number.isInteger(slot)) return undefined;
+  const { name, uid, resourceVersion, creationTimestamp, deletionTimestamp } = pod.metadata;
+  const identity = identityOf(pod);
+  if (uid === undefined || identity === undefined) return undefined;
   const nodeName = pod.spec?.nodeName;
   const node = nodeName === undefined ? undefined : nodeOf(nodeName);
   return {
     name,
     uid,
     version: resourceVersion ?? "",
-    pool,
-    slot,
-    revision,
+    ...identity,
     createdAtMs: creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp),
     node: nodeName,
     zone: typeof node === "object" ? node.metadata.labels?.[zoneLabel] : undefined,
