@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const folder = mkdtempSync(join(tmpdir(), "pushfleet-test-"));
@@ -44,15 +44,27 @@ function suite(project) {
     `--outputFile.json=${report}`,
   ]);
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numFailedTestSuites } = JSON.parse(readFileSync(report, "utf8"));
+    const results = JSON.parse(readFileSync(report, "utf8"));
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numFailedTestSuites } = results;
     totals.passed += numPassedTests;
     totals.failed += numFailedTests;
     totals.skipped += numPendingTests + numTodoTests;
     if (status !== 0 && numFailedTests === 0) totals.failed += Math.max(1, numFailedTestSuites);
+    console.log(`slowest ${project} files: ${slowest(results.testResults)}`);
   } catch (cause) {
     console.log(`FAILED  ${project}: the test runner left no report (${cause.message})`);
     totals.failed++;
   }
+}
+
+/** Where the time of a whole run goes. */
+function slowest(files) {
+  const timed = files.map(({ name, startTime, endTime }) => ({ name: basename(name), seconds: Math.round((endTime - startTime) / 1000) }));
+  timed.sort((a, b) => b.seconds - a.seconds);
+  return timed
+    .slice(0, 8)
+    .map(({ name, seconds }) => `${name} ${seconds} s`)
+    .join(", ");
 }
 
 const provided = run(process.execPath, ["test/peers/provide.mjs"]);
