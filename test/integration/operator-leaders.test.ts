@@ -30,8 +30,7 @@ describeWithPeers(["kubernetes", "redis-server"], "two operators that both think
     await redis?.stop();
   });
 
-  /** Without autoscaling: a new leader knows nothing of the past, and would keep a surge for as long as it stabilizes. */
-  const fleet = (pool: object = {}) => fleetManifest(place, redis.url, { autoscaling: { mode: "None" }, pools: [onePool(pool)] });
+  const fleet = (pool: object = {}) => fleetManifest(place, redis.url, { pools: [onePool(pool)] });
 
   const settled = (count: number) =>
     cluster.waitForFleet(

@@ -1,19 +1,9 @@
 import { ObjectCache } from "../../operator/src/kubernetes/api/cache.js";
-import { resources } from "../../operator/src/kubernetes/api/resources.js";
 import type { ApiResult, KubernetesApi, KubernetesObject, ObjectKey, Resource } from "../../operator/src/kubernetes/api/types.js";
+import { ownedResources } from "../../operator/src/kubernetes/cluster-caches.js";
 import type { FleetCaches, PushGatewayObject } from "../../operator/src/kubernetes/world/fleet-caches.js";
 import type { Node, Pod } from "../../operator/src/kubernetes/world/observe-pod.js";
 
-const kinds: readonly Resource[] = [
-  resources.services,
-  resources.configMaps,
-  resources.secrets,
-  resources.serviceAccounts,
-  resources.deployments,
-  resources.controllerRevisions,
-  resources.podDisruptionBudgets,
-  resources.networkPolicies,
-];
 const ownerOf = ({ metadata }: KubernetesObject) => metadata.ownerReferences?.flatMap(({ uid }) => uid) ?? [];
 
 /** The objects of an API server, in memory, and the caches of an operator that sees every write at once. As the operator's watches, the caches
@@ -27,7 +17,7 @@ export class StoredObjects {
   readonly api: KubernetesApi;
   readonly #objects = new Map<string, KubernetesObject>();
   readonly #owned = new Map(
-    kinds.map((resource) => [resource.kind, { resource, cache: new ObjectCache<KubernetesObject>({ owner: ownerOf }) }]),
+    ownedResources.map((resource) => [resource.kind, { resource, cache: new ObjectCache<KubernetesObject>({ owner: ownerOf }) }]),
   );
   #version = 0;
 

@@ -22,7 +22,8 @@ export interface ClusterCachesParts {
 /** Everything of ours carries it; the watches ask for nothing else. */
 const ownLabels = "app.kubernetes.io/managed-by=pushfleet-operator";
 
-const ownedResources: readonly Resource[] = [
+/** Kinds of the objects that a fleet owns beside its pods. */
+export const ownedResources: readonly Resource[] = [
   resources.services,
   resources.configMaps,
   resources.secrets,
