@@ -18,8 +18,8 @@ export class SimulatedOperator {
   private readonly settings: Partial<PlannerSettings>;
   private readonly random: () => number;
   private readonly accepted = new Map<string, AcceptedGrant>();
-  /** Its own confirmed writes, laid over a cache that is behind. */
-  private overlay = new Map<string, Pick<ObservedPod, "grant" | "version">>();
+  /** Its own confirmed writes since its cache stands still, laid over it. */
+  private readonly overlay = new Map<string, Pick<ObservedPod, "grant" | "version">>();
   private frozen: Pick<Observed, "pods" | "spec" | "deleting"> | undefined;
   private readonly found: KeptStatus | undefined;
   /** Of its last plan. */
@@ -48,6 +48,8 @@ export class SimulatedOperator {
 
   /** From now on it sees no change but its own: a watch that hangs. */
   freeze(): void {
+    // What the cache shows may be newer than its last confirmed write: one that arrived and was told to have failed.
+    this.overlay.clear();
     this.frozen = { pods: this.observePods(), spec: this.world.spec, deleting: this.world.deleting };
   }
 
