@@ -331,6 +331,16 @@ describe("moves that are not ours", () => {
     expect(kinds(plan({ ...full, pods: [...roomy, victim, late] }, now).actions, late.name)).toEqual(["writeGrant", "renewDrain", "wait"]);
   });
 
+  test("nor does a drain start where another pod has just ended that was drained a moment ago: its last moves are in the window still", () => {
+    const done = drainingPod(5, { rate: 10, report: { state: "drained", handshakes: 50 } });
+    const before = settled(fleet({ pods: [...roomy, drainingPod(5, { rate: 10, report: { handshakes: 50 } }), victim] }));
+    const { status: seen } = plan({ ...before, pods: [...roomy, done, victim] }, now - 500);
+    const ended = { ...before, pods: [...roomy, victim] };
+    const first = plan({ ...ended, status: seen }, now);
+    expect(kinds(first.actions)).not.toContain("startDrain");
+    expect(kinds(plan({ ...ended, status: first.status }, now + 1_100).actions)).toContain("startDrain");
+  });
+
   test("a drained pod that is deleted is nobody's loss", () => {
     const done = drainingPod(5, { rate: 10, report: { state: "drained", remaining: 0 } });
     const before = settled(fleet({ pods: [...roomy, done, victim] }));

@@ -14,7 +14,8 @@ export function advanceMemory(observed: Observed, settings: PlannerSettings, now
   const lost = before === undefined ? [] : lostPods(observed, before);
   const forced = observed.deleting ? undefined : forcedMoves(observed, lost, before, settings, nowMs);
   // A pod that ended may have sent what was granted until its end, and its grant went with it.
-  const quiet = leads && !someoneVanished(observed, before) && lost.length === 0 ? before.quietUntilMs : nowMs + settings.releaseMs;
+  const quiet =
+    leads && !someoneVanished(observed, before, settings, nowMs) && lost.length === 0 ? before.quietUntilMs : nowMs + settings.releaseMs;
   return {
     atMs: nowMs,
     leadingSinceMs: leads ? before.leadingSinceMs : nowMs,
@@ -83,9 +84,10 @@ function lostPods(observed: Observed, before: PlannerMemory): readonly PodMemory
 }
 
 /** Someone whose grant had not been released yet. */
-function someoneVanished(observed: Observed, before: PlannerMemory): boolean {
+function someoneVanished(observed: Observed, before: PlannerMemory, { releaseMs }: PlannerSettings, nowMs: number): boolean {
   const now = new Set(observed.pods.filter((pod) => pod.phase !== "gone").map((pod) => pod.uid));
-  return Object.entries(before.pods).some(
-    ([uid, last]) => !now.has(uid) && !last.gone && last.drainedSinceMs === undefined && last.wasReady,
-  );
+  return Object.entries(before.pods).some(([uid, last]) => {
+    const released = last.drainedSinceMs !== undefined && nowMs - last.drainedSinceMs >= releaseMs;
+    return !now.has(uid) && !last.gone && !released && last.wasReady;
+  });
 }
