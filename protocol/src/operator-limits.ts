@@ -129,7 +129,7 @@ export const operatorLimits = {
   /** The same event within this time is one with a higher count. */
   eventSeriesMs: 6 * 60_000,
   eventSeriesMax: 4_096,
-  /** Writes about one object, as client-go's spam filter. */
+  /** Writes of one type (Normal, Warning) about one object, as client-go's spam filter. */
   eventBurst: 25,
   eventRefillMs: 5 * 60_000,
   eventQueueMax: 1_000,

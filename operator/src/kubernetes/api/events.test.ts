@@ -18,6 +18,7 @@ const event = (more: Partial<EventToRecord> = {}): EventToRecord => ({
 });
 
 interface Written {
+  readonly reason?: string;
   readonly metadata: { readonly name: string; readonly namespace: string };
   readonly note: string;
   readonly series?: { readonly count: number };
@@ -119,6 +120,15 @@ describe("an event recorder", () => {
     await settle();
     expect(created.map(({ series }) => series?.count)).toEqual([10]);
     expect(patched).toEqual([]);
+  });
+
+  test("a warning is written however much was told of what went well", async () => {
+    const { recorder, created } = open();
+    for (let i = 0; i <= limits.eventBurst; i += 1) recorder.record(event({ type: "Normal", note: `gateway ${i}` }));
+    recorder.record(event({ type: "Warning", reason: "PodsFail" }));
+    await settle();
+    expect(created.map(({ reason }) => reason)).toContain("PodsFail");
+    expect(created.length).toBe(limits.eventBurst + 1);
   });
 
   test("writes little about one object, and keeps the count of what it leaves out", async () => {

@@ -65,8 +65,9 @@ export class EventRecorder {
   record(event: EventToRecord): void {
     if (this.#stopped) return;
     const { apiVersion, kind, metadata } = event.regarding;
-    const about = JSON.stringify([apiVersion, kind, metadata.namespace, metadata.name, metadata.uid]);
-    const key = JSON.stringify([about, event.type, event.reason, event.action, event.note]);
+    // Warnings have a bound of their own: what a person must do is not to be left out because much was done.
+    const about = JSON.stringify([apiVersion, kind, metadata.namespace, metadata.name, metadata.uid, event.type]);
+    const key = JSON.stringify([about, event.reason, event.action, event.note]);
     const series = this.#correlator.record(key, about, event, this.#options.clock.monotonicMs());
     const namespace = namespaceOf(event);
     const waiting = this.#waiting.get(namespace) ?? new Set();
