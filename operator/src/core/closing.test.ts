@@ -6,7 +6,7 @@ import { type Action, fleetSpec, type Observed, type ObservedPod, plan } from ".
 
 /** Each; PUSHFLEET_STORIES: more of them. */
 const numRuns = Number(process.env["PUSHFLEET_STORIES"] ?? 30);
-const timeout = 120_000 + 200 * numRuns;
+const timeout = Math.max(120_000, 300 * numRuns);
 
 const deadlineMs = 70_000;
 const stragglerGraceMs = 3_000;

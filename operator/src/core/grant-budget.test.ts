@@ -341,10 +341,11 @@ describe("moves that are not ours", () => {
     expect(kinds(plan({ ...ended, status: first.status }, now + 1_100).actions)).toContain("startDrain");
   });
 
-  test("a drained pod that is deleted is nobody's loss", () => {
-    const done = drainingPod(5, { rate: 10, report: { state: "drained", remaining: 0 } });
-    const before = settled(fleet({ pods: [...roomy, done, victim] }));
-    const seen = plan(before, now - 2_000).status;
+  test("a drained pod that is deleted after that is nobody's loss", () => {
+    const done = drainingPod(5, { rate: 10, report: { state: "drained", handshakes: 50 } });
+    const before = settled(fleet({ pods: [...roomy, drainingPod(5, { rate: 10, report: { handshakes: 50 } }), victim] }));
+    const { status: drained } = plan({ ...before, pods: [...roomy, done, victim] }, now - 4_000);
+    const { status: seen } = plan({ ...before, pods: [...roomy, done, victim], status: drained }, now - 2_000);
     const { status, actions } = plan({ ...before, pods: [...roomy, victim], status: seen }, now);
     expect(status.forced).toBeUndefined();
     expect(kinds(actions)).toContain("startDrain");

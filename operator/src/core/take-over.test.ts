@@ -71,7 +71,7 @@ describe("a new leader that knows but what the status said", () => {
 
 /** Each; PUSHFLEET_STORIES: more of them. */
 const numRuns = Number(process.env["PUSHFLEET_STORIES"] ?? 20);
-const timeout = 120_000 + 200 * numRuns;
+const timeout = Math.max(120_000, 300 * numRuns);
 
 const storySpec = (stabilizationMs: number) =>
   fleetSpec({
