@@ -1,6 +1,7 @@
 import type { V1Secret } from "@kubernetes/client-node";
 import type { Json, KubernetesObject } from "../api/types.js";
 import { authoritySecretName, type Fleet, type Made, ownedMeta } from "../objects/index.js";
+import { oncePerObject } from "../once-per-object.js";
 import { type Authority, readAuthority } from "./authority.js";
 import type { AuthorityFacts, AuthorityState } from "./rotation.js";
 
@@ -28,15 +29,11 @@ const entries: Readonly<Record<Role, { readonly cert: string; readonly key: stri
 };
 
 /** Reading certificates and keys takes longer than everything else that is done with them, and each plan asks. */
-const known = new WeakMap<Secret, { readonly authorities: Authorities | undefined }>();
+const readOnce = oncePerObject(parseAuthoritySecret);
 
-/** `undefined`: there is none, or it cannot be read: then the fleet starts with a new one. Objects of the cache never change: what was read of
- *  one stays true. */
+/** `undefined`: there is none, or it cannot be read: then the fleet starts with a new one. */
 export function readAuthoritySecret(secret: Secret | undefined): Authorities | undefined {
-  if (secret === undefined) return undefined;
-  const read = known.get(secret) ?? { authorities: parseAuthoritySecret(secret) };
-  known.set(secret, read);
-  return read.authorities;
+  return secret === undefined ? undefined : readOnce(secret);
 }
 
 function parseAuthoritySecret(secret: Secret): Authorities | undefined {

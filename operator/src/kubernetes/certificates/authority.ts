@@ -94,7 +94,7 @@ export function fingerprintOf(cert: string): string {
   return createHash("sha256").update(new X509Certificate(cert).raw).digest("hex").slice(0, 16);
 }
 
-export async function createKeys(): Promise<webcrypto.CryptoKeyPair> {
+async function createKeys(): Promise<webcrypto.CryptoKeyPair> {
   return await webcrypto.subtle.generateKey(keyAlgorithm, true, ["sign", "verify"]);
 }
 
@@ -105,6 +105,6 @@ export function createSerialNumber(): string {
   return Buffer.from(bytes).toString("hex");
 }
 
-export async function privatePem(keys: webcrypto.CryptoKeyPair): Promise<string> {
+async function privatePem(keys: webcrypto.CryptoKeyPair): Promise<string> {
   return x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
 }

@@ -3,6 +3,7 @@ import { createPrivateKey, generateKeyPairSync, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { limits } from "@pushfleet/protocol";
 import { type FleetRole, formatIdentity } from "@pushfleet/service";
+import { oncePerObject } from "../once-per-object.js";
 import { type Authority, createSerialNumber, type Owner, signingAlgorithm } from "./authority.js";
 import { leafNotAfterMs } from "./leaf-lifetime.js";
 
@@ -56,7 +57,7 @@ const sameForAll: readonly x509.Extension[] = [
   new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
 ];
 
-/** P-256, as PEM (PKCS #8) and DER (SubjectPublicKeyInfo).. */
+/** P-256, as PEM (PKCS #8) and DER (SubjectPublicKeyInfo). */
 const createKeyPair = () =>
   generateKeyPairSync("ec", {
     namedCurve: "P-256",
@@ -76,13 +77,7 @@ interface Issuer {
 }
 
 /** Reading an authority takes longer than signing by it, and a fleet's certificates are made many at a time. */
-const issuers = new WeakMap<Authority, Promise<Issuer>>();
-
-function issuerOf(authority: Authority): Promise<Issuer> {
-  const known = issuers.get(authority) ?? readIssuer(authority);
-  issuers.set(authority, known);
-  return known;
-}
+const issuerOf = oncePerObject(readIssuer);
 
 async function readIssuer(authority: Authority): Promise<Issuer> {
   const certificate = new x509.X509Certificate(authority.cert);

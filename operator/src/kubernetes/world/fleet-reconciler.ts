@@ -15,7 +15,6 @@ import type { EventRecorder } from "../api/events.js";
 import type { LeaderElection } from "../api/leader-election.js";
 import type { KubernetesApi, ObjectKey } from "../api/types.js";
 import type { Reconciled } from "../api/work-queue.js";
-import { poolLabel } from "../objects/pod-template.js";
 import { ports } from "../objects/ports.js";
 import { type Applied, applyActions } from "./apply-actions.js";
 import { type GatewayLimit, memoryWarnings, tuningVerified } from "./binding-limits.js";
@@ -32,6 +31,7 @@ import { markPods } from "./mark-pods.js";
 import { observePod, type Pod, podFault } from "./observe-pod.js";
 import { actionEvents, conditionEvents } from "./plan-events.js";
 import { grantOf } from "./pod-grant.js";
+import { identityOf } from "./pod-identity.js";
 import { RefusedCreates } from "./refused-creates.js";
 import { rememberedStatus, StatusWriter } from "./status-writer.js";
 import { withAdvice } from "./what-helps.js";
@@ -241,12 +241,13 @@ export class FleetReconciler {
     return await this.#status.write(object, wanted, turn.isTellingNew);
   }
 
-  #limitOf({ metadata }: Pod): readonly GatewayLimit[] {
-    const status = this.#streams.get(metadata.uid ?? "")?.status();
+  #limitOf(pod: Pod): readonly GatewayLimit[] {
+    const { name, uid = "" } = pod.metadata;
+    const status = this.#streams.get(uid)?.status();
     if (status === undefined) return [];
     const { effectiveMaxConnections, bindingLimit } = status;
-    const pool = metadata.labels?.[poolLabel] ?? "";
-    return [{ pod: metadata.name, pool, effectiveMaxConnections: effectiveMaxConnections ?? 0, bindingLimit: bindingLimit ?? "" }];
+    const pool = identityOf(pod)?.pool ?? "";
+    return [{ pod: name, pool, effectiveMaxConnections: effectiveMaxConnections ?? 0, bindingLimit: bindingLimit ?? "" }];
   }
 }
 
