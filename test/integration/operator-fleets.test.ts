@@ -175,7 +175,7 @@ describeWithPeers(["kubernetes", "redis-server", "kafka-server"], "fleets of one
       if (read.kind === "invalid") throw new Error(read.reason);
       const signed = async (role: "gateway" | "router" | "operator", id: string): Promise<TlsPem> => {
         const wish = { namespace: as.namespace, fleet: as.name, role, id, dnsNames: [], nowMs: Date.now() };
-        return { ...(await issueLeaf(read.authority, wish)), ca: secret["ca.crt"] ?? "" };
+        return { ...issueLeaf(read.authority, wish), ca: secret["ca.crt"] ?? "" };
       };
       const [gateway] = await as.podsOf("gateway");
       return [

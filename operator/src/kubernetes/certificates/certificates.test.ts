@@ -79,7 +79,7 @@ async function talk(
 describe("a certificate of a fleet", () => {
   test("says who it is for: to Node, to TLS and to the fleet's own processes", async () => {
     const authority = await createAuthority(wish);
-    const leaf = await issueLeaf(authority, wish);
+    const leaf = issueLeaf(authority, wish);
     const read = new X509Certificate(leaf.cert);
     expect(read.subjectAltName).toContain("URI:pushfleet://push/demo/router/demo-router");
     expect(parseIdentity(read.subjectAltName)).toEqual({ namespace: "push", fleet: "demo", role: "router", id: "demo-router" });
@@ -96,23 +96,23 @@ describe("a certificate of a fleet", () => {
 
   test("is valid from a little before now, and never longer than its authority", async () => {
     const authority = await createAuthority(wish);
-    const leaf = await issueLeaf(authority, wish);
+    const leaf = issueLeaf(authority, wish);
     expect(leaf.notBeforeMs).toBeLessThan(nowMs);
     expect(leaf.notAfterMs - nowMs).toBeGreaterThan(89 * 86_400_000);
-    const late = await issueLeaf(authority, { ...wish, nowMs: authority.notAfterMs - 1000 });
+    const late = issueLeaf(authority, { ...wish, nowMs: authority.notAfterMs - 1000 });
     expect(late.notAfterMs).toBeLessThanOrEqual(authority.notAfterMs);
   });
 
   test("fits the longest names that Kubernetes allows", async () => {
     const [namespace, id] = ["n".repeat(63), "p".repeat(63)];
-    const leaf = await issueLeaf(await createAuthority({ ...wish, namespace }), { ...wish, namespace, id, role: "gateway" });
+    const leaf = issueLeaf(await createAuthority({ ...wish, namespace }), { ...wish, namespace, id, role: "gateway" });
     expect(parseIdentity(new X509Certificate(leaf.cert).subjectAltName)).toMatchObject({ namespace, id });
   });
 
   test("opens its own fleet, and nothing of another (I7)", async () => {
     const [one, other] = await Promise.all([createAuthority(wish), createAuthority({ ...wish, fleet: "other" })]);
-    const mine = { ...(await issueLeaf(one, wish)), trusts: one };
-    const theirs = { ...(await issueLeaf(other, { ...wish, fleet: "other" })), trusts: other };
+    const mine = { ...issueLeaf(one, wish), trusts: one };
+    const theirs = { ...issueLeaf(other, { ...wish, fleet: "other" }), trusts: other };
     expect(await talk(mine, mine)).toBe("talk");
     expect(await talk(theirs, theirs)).toBe("talk");
     // A client that trusts the server, and shows a certificate of its own fleet.
@@ -131,7 +131,7 @@ describe("an authority that somebody brings", () => {
     const { cert, key } = await foreignAuthority(algorithm, type, keyIdentifier);
     const read = readAuthority(cert, key);
     if (read.kind === "invalid") throw new Error(read.reason);
-    const leaf = { ...(await issueLeaf(read.authority, wish)), trusts: read.authority };
+    const leaf = { ...issueLeaf(read.authority, wish), trusts: read.authority };
     expect(await talk(leaf, leaf)).toBe("talk");
     expect(leaf.notAfterMs).toBeLessThanOrEqual(read.authority.notAfterMs);
   });
@@ -139,7 +139,7 @@ describe("an authority that somebody brings", () => {
   test("is refused with a reason when it is none", async () => {
     const authority = await createAuthority(wish);
     const other = await createAuthority(wish);
-    const leaf = await issueLeaf(authority, wish);
+    const leaf = issueLeaf(authority, wish);
     const under = await foreignAuthority({ name: "ECDSA", namedCurve: "P-256" }, "pkcs8");
     const intermediate = (
       await x509.X509CertificateGenerator.create({

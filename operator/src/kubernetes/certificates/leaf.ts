@@ -1,6 +1,8 @@
 import "reflect-metadata";
-import { createPrivateKey, generateKeyPairSync, webcrypto } from "node:crypto";
-import * as x509 from "@peculiar/x509";
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from "node:crypto";
+import { AsnConvert, OctetString } from "@peculiar/asn1-schema";
+import * as asn1 from "@peculiar/asn1-x509";
+import { PemConverter } from "@peculiar/x509";
 import { limits } from "@pushfleet/protocol";
 import { type FleetRole, formatIdentity } from "@pushfleet/service";
 import { oncePerObject } from "../once-per-object.js";
@@ -23,39 +25,73 @@ export interface Leaf {
   readonly notAfterMs: number;
 }
 
-/** A certificate for both ends of a connection (serverAuth, clientAuth), with a new key. It never outlives its authority. */
-export async function issueLeaf(authority: Authority, wish: LeafWish): Promise<Leaf> {
+/** A certificate for both ends of a connection (serverAuth, clientAuth), with a new key. It never outlives its authority. A fleet has one for each
+ *  pod, so it is made of X.509's own structures: `X509CertificateGenerator` reads again what it has just written, which takes three times as long. */
+export function issueLeaf(authority: Authority, wish: LeafWish): Leaf {
   const keys = createKeyPair();
-  const { signer, subject, keyIdentifier } = await issuerOf(authority);
+  const issuer = issuerOf(authority);
   const notBeforeMs = wholeSeconds(wish.nowMs - limits.certificateBackdateMs);
   const notAfterMs = wholeSeconds(leafNotAfterMs(authority, wish.nowMs));
-  const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: createSerialNumber(),
-    subject: [{ O: [wish.namespace] }, { OU: [wish.fleet] }, { CN: [wish.id.slice(0, commonNameMax)] }],
-    issuer: subject,
-    notBefore: new Date(notBeforeMs),
-    notAfter: new Date(notAfterMs),
-    publicKey: keys.publicKey,
-    signingKey: signer.key,
-    signingAlgorithm: signer.algorithm,
-    extensions: [
-      ...sameForAll,
-      new x509.SubjectAlternativeNameExtension([
-        { type: "url", value: formatIdentity(wish) },
-        ...wish.dnsNames.map((value) => ({ type: "dns" as const, value })),
-      ]),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-      ...keyIdentifier,
-    ],
+  const publicKey = AsnConvert.parse(keys.publicKey, asn1.SubjectPublicKeyInfo);
+  const tbsCertificate = new asn1.TBSCertificate({
+    version: asn1.Version.v3,
+    serialNumber: bytesOf(Buffer.from(createSerialNumber(), "hex")),
+    signature: issuer.algorithm,
+    issuer: issuer.subject,
+    validity: new asn1.Validity({ notBefore: new Date(notBeforeMs), notAfter: new Date(notAfterMs) }),
+    subject: nameOf(wish),
+    subjectPublicKeyInfo: publicKey,
+    extensions: new asn1.Extensions([...sameForAll, alternativeNames(wish), keyIdentifier(publicKey), ...issuer.extensions]),
   });
-  return { cert: certificate.toString("pem"), key: keys.privateKey, notBeforeMs, notAfterMs };
+  const signed = Buffer.from(AsnConvert.serialize(tbsCertificate));
+  const certificate = new asn1.Certificate({
+    tbsCertificate,
+    signatureAlgorithm: issuer.algorithm,
+    signatureValue: bytesOf(sign("sha256", signed, issuer.key)),
+  });
+  return { cert: PemConverter.encode(AsnConvert.serialize(certificate), "CERTIFICATE"), key: keys.privateKey, notBeforeMs, notAfterMs };
 }
 
-const sameForAll: readonly x509.Extension[] = [
-  new x509.BasicConstraintsExtension(false, undefined, true),
-  new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-  new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+const sameForAll: readonly asn1.Extension[] = [
+  extension(asn1.id_ce_basicConstraints, new asn1.BasicConstraints({ cA: false }), "critical"),
+  extension(asn1.id_ce_keyUsage, new asn1.KeyUsage(asn1.KeyUsageFlags.digitalSignature), "critical"),
+  extension(asn1.id_ce_extKeyUsage, new asn1.ExtendedKeyUsage([asn1.id_kp_serverAuth, asn1.id_kp_clientAuth])),
 ];
+
+function alternativeNames(wish: LeafWish): asn1.Extension {
+  const names = [
+    new asn1.GeneralName({ uniformResourceIdentifier: formatIdentity(wish) }),
+    ...wish.dnsNames.map((dNSName) => new asn1.GeneralName({ dNSName })),
+  ];
+  return extension(asn1.id_ce_subjectAltName, new asn1.SubjectAlternativeName(names));
+}
+
+/** RFC 5280 §4.2.1.2, method 1. */
+function keyIdentifier({ subjectPublicKey }: asn1.SubjectPublicKeyInfo): asn1.Extension {
+  const hash = createHash("sha1").update(Buffer.from(subjectPublicKey)).digest();
+  return extension(asn1.id_ce_subjectKeyIdentifier, new asn1.SubjectKeyIdentifier(bytesOf(hash)));
+}
+
+function extension(extnID: string, value: object, criticality: "critical" | "other" = "other"): asn1.Extension {
+  return new asn1.Extension({ extnID, critical: criticality === "critical", extnValue: new OctetString(AsnConvert.serialize(value)) });
+}
+
+/** Organization, unit and common name. */
+function nameOf({ namespace, fleet, id }: LeafWish): asn1.Name {
+  const parts = [
+    ["2.5.4.10", namespace],
+    ["2.5.4.11", fleet],
+    ["2.5.4.3", id.slice(0, commonNameMax)],
+  ] as const;
+  return new asn1.Name(
+    parts.map(([type, utf8String]) => {
+      return new asn1.RelativeDistinguishedName([new asn1.AttributeTypeAndValue({ type, value: new asn1.AttributeValue({ utf8String }) })]);
+    }),
+  );
+}
+
+/** RFC 5280, ub-common-name. */
+const commonNameMax = 64;
 
 /** P-256, as PEM (PKCS #8) and DER (SubjectPublicKeyInfo). */
 const createKeyPair = () =>
@@ -71,33 +107,41 @@ function wholeSeconds(ms: number): number {
 }
 
 interface Issuer {
-  readonly signer: Awaited<ReturnType<typeof signingKey>>;
-  readonly subject: x509.Name;
-  readonly keyIdentifier: readonly x509.Extension[];
+  readonly key: KeyObject;
+  readonly algorithm: asn1.AlgorithmIdentifier;
+  readonly subject: asn1.Name;
+  /** That its certificates have of it: none, or its key's identifier. */
+  readonly extensions: readonly asn1.Extension[];
 }
 
 /** Reading an authority takes longer than signing by it, and a fleet's certificates are made many at a time. */
 const issuerOf = oncePerObject(readIssuer);
 
-async function readIssuer(authority: Authority): Promise<Issuer> {
-  const certificate = new x509.X509Certificate(authority.cert);
-  const signer = await signingKey(authority);
-  return { signer, subject: certificate.subjectName, keyIdentifier: authorityKeyIdentifier(certificate) };
+function readIssuer(authority: Authority): Issuer {
+  const key = createPrivateKey(authority.key);
+  const { tbsCertificate } = AsnConvert.parse(new X509Certificate(authority.cert).raw, asn1.Certificate);
+  return { key, algorithm: algorithmOf(key), subject: tbsCertificate.subject, extensions: authorityKeyIdentifier(tbsCertificate) };
 }
 
 /** As the authority says it: how it is made of a key differs (RFC 5280 §4.2.1.2, RFC 7093), and OpenSSL refuses two that differ. */
-function authorityKeyIdentifier(issuer: x509.X509Certificate): readonly x509.Extension[] {
-  const subject = issuer.getExtension(x509.SubjectKeyIdentifierExtension);
-  return subject === null ? [] : [new x509.AuthorityKeyIdentifierExtension(subject.keyId)];
+function authorityKeyIdentifier({ extensions }: asn1.TBSCertificate): readonly asn1.Extension[] {
+  const subject = extensions?.find((one) => one.extnID === asn1.id_ce_subjectKeyIdentifier);
+  if (subject === undefined) return [];
+  const id = AsnConvert.parse(subject.extnValue.buffer, asn1.SubjectKeyIdentifier);
+  const value = new asn1.AuthorityKeyIdentifier({ keyIdentifier: new asn1.KeyIdentifier(id.buffer) });
+  return [extension(asn1.id_ce_authorityKeyIdentifier, value)];
 }
 
-/** RFC 5280, ub-common-name. */
-const commonNameMax = 64;
+/** ecdsa-with-SHA256 (RFC 5758) or sha256WithRSAEncryption (RFC 4055), whose parameters are NULL. */
+function algorithmOf(key: KeyObject): asn1.AlgorithmIdentifier {
+  const name = signingAlgorithm(key)?.name;
+  if (name === undefined) throw new Error(`an authority cannot sign with a key of type ${key.asymmetricKeyType}`);
+  return name === "ECDSA"
+    ? new asn1.AlgorithmIdentifier({ algorithm: "1.2.840.10045.4.3.2" })
+    : new asn1.AlgorithmIdentifier({ algorithm: "1.2.840.113549.1.1.11", parameters: null });
+}
 
-async function signingKey({ key }: Authority) {
-  const privateKey = createPrivateKey(key);
-  const algorithm = signingAlgorithm(privateKey);
-  if (algorithm === undefined) throw new Error(`an authority cannot sign with a key of type ${privateKey.asymmetricKeyType}`);
-  const pkcs8 = privateKey.export({ type: "pkcs8", format: "der" });
-  return { algorithm, key: await webcrypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]) };
+/** A copy with a buffer of its own: what Node answers may be a part of a larger one. */
+function bytesOf(bytes: Uint8Array): ArrayBuffer {
+  return new Uint8Array(bytes).buffer;
 }

@@ -77,7 +77,7 @@ export async function issueInMemory(
   nowMs: number,
 ): Promise<TlsPem & { readonly renewAtMs: number }> {
   const { current } = authorities;
-  const leaf = await issueLeaf(current, { namespace: fleet.namespace, fleet: fleet.name, role, id, dnsNames: [], nowMs });
+  const leaf = issueLeaf(current, { namespace: fleet.namespace, fleet: fleet.name, role, id, dnsNames: [], nowMs });
   return { cert: leaf.cert, key: leaf.key, ca: trustBundle(authorities), renewAtMs: renewAtMs(leaf) };
 }
 
@@ -150,7 +150,7 @@ async function planSecret(
     return [writeOf(facts, buildLeafSecret(fleet, wanted, authorities, kept), step.why)];
   }
   const { namespace, name } = fleet;
-  const issued = await issueLeaf(authorities.current, {
+  const issued = issueLeaf(authorities.current, {
     namespace,
     fleet: name,
     role: wanted.role,
