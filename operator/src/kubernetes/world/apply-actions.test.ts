@@ -91,14 +91,14 @@ test("whatever fails, the later actions for that pod are not done, and those for
     fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 4 }), async (fails) => {
       const pods = new Pods(names, fails);
       const plan = [...names.map(write), ...names.map(drain), ...names.map(remove)];
-      const { done, isPartial } = await applyActions(plan, pods.parts());
+      const { done, isPartial, refusals } = await applyActions(plan, pods.parts());
       for (const name of names) {
         const ofPod = plan.filter((action) => "pod" in action && action.pod === name);
         const doneOf = done.filter((action) => "pod" in action && action.pod === name);
         expect(doneOf).toEqual(ofPod.slice(0, doneOf.length));
       }
       expect(done).toHaveLength(pods.log.length);
-      expect(isPartial).toBe(done.length < plan.length);
+      expect(isPartial || refusals.length > 0).toBe(done.length < plan.length);
     }),
   );
 });
@@ -108,6 +108,11 @@ test("a refused creation is told, and the others go on", async () => {
   const { done, refusals } = await applyActions([create("a"), create("b")], pods.parts());
   expect(done).toHaveLength(1);
   expect(refusals).toMatchObject([{ message: "exceeded quota" }]);
+});
+
+test("what a gateway refuses is told in its words", async () => {
+  const { refusals } = await applyActions([write("a"), drain("a")], new Pods(["a"], [2]).parts());
+  expect(refusals).toEqual([{ action: drain("a"), message: "its gateway says: a lower epoch" }]);
 });
 
 test("a process that does not lead any more begins nothing", async () => {

@@ -19,7 +19,7 @@ export interface ActionParts {
   readonly streamOf: (uid: string) => Pick<GatewayStream, "drain" | "abort"> | undefined;
 }
 
-/** What the API server refused until somebody changes something. */
+/** What the API server refused until somebody changes something, or a gateway that was told. */
 export interface Refusal {
   readonly action: Action;
   readonly message: string;
@@ -159,7 +159,8 @@ function isTerminating(object: unknown): object is Pod {
 }
 
 function toldOutcome(told: Told | undefined): Outcome {
-  return told?.kind === "accepted" ? { kind: "done" } : { kind: "not_done" };
+  if (told?.kind === "accepted") return { kind: "done" };
+  return told?.kind === "refused" ? { kind: "refused", message: `its gateway says: ${told.message}` } : { kind: "not_done" };
 }
 
 function outcomeOf(result: ApiResult<unknown>): Outcome {

@@ -6,6 +6,7 @@ import {
   type FleetStatus,
   lookAtReconnects,
   type Observed,
+  type PodGrant,
   plan,
   reconnectsIn,
   rivalOf,
@@ -33,8 +34,8 @@ import { actionEvents, conditionEvents } from "./plan-events.js";
 import { grantOf } from "./pod-grant.js";
 import { identityOf } from "./pod-identity.js";
 import { RefusedCreates } from "./refused-creates.js";
+import { RefusedSteps } from "./refused-steps.js";
 import { rememberedStatus, StatusWriter } from "./status-writer.js";
-import { withAdvice } from "./what-helps.js";
 
 export interface FleetParts {
   readonly api: KubernetesApi & Pick<FleetApi, "told">;
@@ -61,6 +62,7 @@ export class FleetReconciler {
   readonly #objects: FleetObjects;
   readonly #status: StatusWriter;
   readonly #refused = new RefusedCreates();
+  readonly #refusedSteps = new RefusedSteps();
   #planned: FleetStatus | undefined;
   #isDeposed = false;
   #reconnects = emptyReconnectWindow;
@@ -146,7 +148,7 @@ export class FleetReconciler {
     const applied = await this.#apply(object, actions, status, prepared, signal);
     if (signal.aborted) return again(0);
     const marked = object.spec.dryRun ? true : await this.#mark(object, status);
-    const isTold = await this.#tell(object, status, { prepared, applied, deleting, isTellingNew });
+    const isTold = await this.#tell(object, status, { prepared, deleting, isTellingNew });
     const isMoving = actions.length > 0 || !marked || applied.isPartial || prepared.isPartial || !isTold || status.podsByState.Draining > 0;
     return again(isMoving ? limits.planMovingMs : limits.planSettledMs);
   }
@@ -154,6 +156,11 @@ export class FleetReconciler {
   /** The fleet's pods, those whose labels were put back included. */
   #pods(object: PushGatewayObject): readonly Pod[] {
     return this.#parts.caches.pods.byIndex("owner", object.metadata.uid ?? "");
+  }
+
+  #writtenOn(object: PushGatewayObject, uid: string): PodGrant | undefined {
+    const pod = this.#pods(object).find((one) => one.metadata.uid === uid);
+    return pod === undefined ? undefined : grantOf(pod);
   }
 
   #observe(object: PushGatewayObject, pods: readonly Pod[], prepared: Prepared, deleting: boolean): Observed {
@@ -184,7 +191,10 @@ export class FleetReconciler {
     const { api, caches, clock, events, logger } = this.#parts;
     const nowMs = clock.nowMs();
     const mayCreate = this.#refused.mayTry(nowMs);
-    const actions = planned.filter((action) => action.kind !== "createPod" || (mayCreate && !prepared.heldPools.has(action.pool)));
+    const moment = { generation: object.metadata.generation ?? 0, nowMs: clock.monotonicMs() };
+    const actions = this.#refusedSteps
+      .triable(planned, (uid) => this.#writtenOn(object, uid), moment)
+      .filter((action) => action.kind !== "createPod" || (mayCreate && !prepared.heldPools.has(action.pool)));
     if (!planned.some((action) => action.kind === "createPod")) this.#refused.forget();
     const creates = actions.flatMap((action) => (action.kind === "createPod" ? [action.pod] : []));
     await this.#objects.prepareCreates(object, this.#pods(object), creates);
@@ -203,7 +213,8 @@ export class FleetReconciler {
       if (action.kind !== "renewDrain" && action.kind !== "writeGrant")
         logger.info({ ...this.#key, action: action.kind, why: action.why }, "did");
     }
-    for (const event of actionEvents(object, applied)) events.record(event);
+    const refusals = this.#refusedSteps.took(applied, { ...moment, nowMs: clock.monotonicMs() });
+    for (const event of actionEvents(object, { done: applied.done, refusals })) events.record(event);
     return applied;
   }
 
@@ -214,14 +225,15 @@ export class FleetReconciler {
   }
 
   async #tell(object: PushGatewayObject, status: FleetStatus, turn: Turn): Promise<boolean> {
-    const { prepared, applied } = turn;
+    const { prepared } = turn;
+    const { api, clock } = this.#parts;
     const pods = this.#pods(object);
     const gateways = pods.flatMap((pod) => this.#limitOf(pod));
     const conditions = fleetConditions(status.conditions, {
       problems: turn.deleting ? [] : prepared.problems,
       warnings: [...prepared.warnings, ...memoryWarnings(gateways, object.spec.pools)],
       tuning: tuningVerified(gateways, object.spec.pools),
-      refusals: [...this.#parts.api.told, ...prepared.refusals, ...this.#refused.told, ...applied.refusals.flatMap(describeRefusal)],
+      refusals: [...api.told, ...prepared.refusals, ...this.#refused.told, ...this.#refusedSteps.told(clock.monotonicMs())],
       podFaults: [
         ...pods.flatMap((pod) => podFault(pod) ?? []),
         ...deployedFaults({ ...this.#key, uid: object.metadata.uid ?? "" }, this.#parts.caches),
@@ -235,7 +247,7 @@ export class FleetReconciler {
       conditions,
       templateOutdated: prepared.templateOutdated,
       movesPerSecond: pods.reduce((sum, pod) => sum + (this.#streams.get(pod.metadata.uid ?? "")?.movesPerSecond() ?? 0), 0),
-      nowMs: this.#parts.clock.nowMs(),
+      nowMs: clock.nowMs(),
     };
     const wanted = objectStatus(status, facts, object.status);
     return await this.#status.write(object, wanted, turn.isTellingNew);
@@ -258,17 +270,11 @@ function takeOne(left: Map<string, number>, pool: string): boolean {
   return count > 0;
 }
 
-/** What a turn found and did, as its status tells it. */
+/** What a turn found, as its status tells it. */
 interface Turn {
   readonly prepared: Prepared;
-  readonly applied: Applied;
   readonly deleting: boolean;
   readonly isTellingNew: boolean;
-}
-
-/** Refused creations are told by `RefusedCreates`, also while they are not tried. */
-function describeRefusal({ action, message }: Applied["refusals"][number]): readonly string[] {
-  return action.kind === "createPod" || action.kind === "wait" ? [] : [`${action.kind} ${action.pod} was refused: ${withAdvice(message)}`];
 }
 
 /** A pod is dialled as soon as it has an address and its containers may run. */

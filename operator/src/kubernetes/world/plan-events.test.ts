@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { firstGrant } from "../../../../test/support/example-fleet.js";
 import type { PushGatewayObject } from "./fleet-caches.js";
 import type { StatusCondition } from "./fleet-conditions.js";
-import { conditionEvents } from "./plan-events.js";
+import { actionEvents, conditionEvents } from "./plan-events.js";
 
 const well = degraded("False", "Healthy");
 
@@ -21,4 +22,17 @@ test.each([
   const status = before === undefined ? undefined : { conditions: [before] };
   const object = { apiVersion: "v", kind: "PushGateway", metadata: { name: "demo" }, status } as unknown as PushGatewayObject;
   expect(conditionEvents(object, [now]).map(({ type, reason }) => `${type} ${reason}`)).toEqual(told);
+});
+
+test("events tell who refused: the API server a write, or a gateway what it was told", () => {
+  const reference = { pod: "a", uid: "a", version: "1", why: "so" };
+  const refusals = [
+    { action: { kind: "writeGrant", ...reference, grant: firstGrant }, message: "no" },
+    { action: { kind: "cordon", ...reference, grant: firstGrant }, message: "its gateway says: no" },
+  ] as const;
+  const object = { apiVersion: "v", kind: "PushGateway", metadata: { name: "demo" } } as PushGatewayObject;
+  expect(actionEvents(object, { done: [], refusals })).toMatchObject([
+    { type: "Warning", reason: "WriteRefused", action: "Write", note: "a: no" },
+    { type: "Warning", reason: "GatewayRefused", action: "Cordon", note: "a: its gateway says: no" },
+  ]);
 });

@@ -5,7 +5,8 @@ import type { PushGatewayObject } from "./fleet-caches.js";
 import type { StatusCondition } from "./fleet-conditions.js";
 import { withAdvice } from "./what-helps.js";
 
-/** What a person may want to read in `kubectl describe pgw`: what was done to pods and why, and what was refused. Upkeep is not told. */
+/** What a person may want to read in `kubectl describe pgw`: what was done to pods and why, and what was refused. Upkeep is not told.
+ *  `refusals`: those that have not been told yet. */
 export function actionEvents(object: PushGatewayObject, { done, refusals }: Pick<Applied, "done" | "refusals">): readonly EventToRecord[] {
   const told = done.flatMap((action): EventToRecord[] => {
     const words = wordsOf(action);
@@ -17,7 +18,7 @@ export function actionEvents(object: PushGatewayObject, { done, refusals }: Pick
     return {
       regarding: object,
       type: "Warning",
-      reason: "WriteRefused",
+      reason: isCall(action) ? "GatewayRefused" : "WriteRefused",
       action: wordsOf(action)?.action ?? "Write",
       note: `${pod}: ${withAdvice(message)}`,
     };
@@ -34,6 +35,10 @@ export function conditionEvents(object: PushGatewayObject, conditions: readonly 
   if (status === "True")
     return reason === "WriteRefused" ? [] : [{ regarding: object, type: "Warning", reason, action: "Reconcile", note }];
   return before?.status === "True" ? [{ regarding: object, type: "Normal", reason, action: "Reconcile", note }] : [];
+}
+
+function isCall({ kind }: Action): boolean {
+  return kind !== "writeGrant" && kind !== "createPod" && kind !== "deletePod";
 }
 
 function wordsOf(action: Action): { readonly reason: string; readonly action: string } | undefined {

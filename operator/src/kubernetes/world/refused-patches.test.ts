@@ -2,10 +2,9 @@ import { limits } from "@pushfleet/protocol";
 import { ManualClock } from "@pushfleet/service";
 import { beforeEach, expect, test } from "vitest";
 import { exampleFleet, firstGrant } from "../../../../test/support/example-fleet.js";
-import { type FleetStatus, formatGrant, type PodGrant } from "../../core/index.js";
+import { type FleetStatus, formatGrant } from "../../core/index.js";
 import { FairSlots } from "../api/fair-slots.js";
 import type { ApiResult, KubernetesApi } from "../api/types.js";
-import { applyActions } from "./apply-actions.js";
 import { FleetApi } from "./fleet-api.js";
 import { markPods } from "./mark-pods.js";
 import type { Pod } from "./observe-pod.js";
@@ -50,20 +49,10 @@ const marks = (state: "serving" | undefined) => ({
   streamOf: () => (state === undefined ? undefined : ({ report: () => ({ state }) } as never)),
 });
 
-function writeGrant(purpose: PodGrant["purpose"], slot: number) {
-  const { name, uid = "" } = pod(slot).metadata;
-  const action = { kind: "writeGrant", pod: name, uid, version: "1", grant: { ...firstGrant, purpose }, why: "so" } as const;
-  return applyActions([action], {
-    ...{ api, signal: new AbortController().signal, cache, namespace: "push", buildPod: () => refused },
-    ...{ adopt: async () => "ours" as const, streamOf: () => undefined },
-  });
-}
-
 const writes: Readonly<Record<string, (slot: number) => Promise<unknown>>> = {
   "the labels of": (slot) => restoreLabels(fleet, [pod(slot)], { api, cache, onRestored: () => undefined }),
   "the readiness gate of": (slot) => markPods([pod(slot)], planned([]), marks("serving")),
   "the counted label of": (slot) => markPods([pod(slot)], planned([{ name: pod(slot).metadata.name, counted: true }]), marks(undefined)),
-  "the grant to serve of": (slot) => writeGrant("serve", slot),
 };
 
 async function eachSecond(seconds: number, write: () => Promise<unknown>): Promise<void> {
@@ -102,12 +91,6 @@ test("another pod's writes of that kind go on, and another kind of that pod", as
   expect(sent).toEqual(["0 at 0", "1 at 0", "0 at 1", "1 at 1", "1 at 2"]);
   await labels?.(0);
   expect(sent.at(-1)).toBe("0 at 3");
-});
-
-test.each(["cordon", "drain"] as const)("a grant to %s is tried each time: a drain has a deadline", async (purpose) => {
-  await eachSecond(5, () => writeGrant(purpose, 0));
-  expect(sent).toEqual(["0 at 0", "0 at 1", "0 at 2", "0 at 3", "0 at 4"]);
-  expect(api.told).toEqual([]);
 });
 
 test("a gate that is to be shut is shut at once, whatever was refused before", async () => {

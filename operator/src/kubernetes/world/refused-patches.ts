@@ -1,5 +1,4 @@
 import { limits } from "@pushfleet/protocol";
-import { grantAnnotation, parseGrant } from "../../core/index.js";
 import type { ApiResult } from "../api/types.js";
 import { acceptingGate } from "../objects/pod-template.js";
 import { countedLabel } from "./mark-pods.js";
@@ -27,9 +26,7 @@ interface Refused {
  *  meanwhile the last refusal of each kind stays told. Each kind of write waits by itself and each pod by itself: one pod that a policy dislikes must
  *  not keep the others out of the Services, or in them, and the pods' writes together are no more than when all wait for one clock.
  *
- *  Grants that cordon or drain never wait: they are steps of a drain, whose deadline runs and which holds a part of the budget. There are no more of
- *  them than the budget allows, so that trying each time the fleet is planned costs little. A grant to serve, which ends a drain, is tried at once and
- *  then waits: a few clients more move meanwhile, and none is lost. */
+ *  Grants are not among them: see refused-steps.ts. */
 export class RefusedPatches {
   readonly #refused = new Map<string, Refused>();
 
@@ -63,23 +60,20 @@ export class RefusedPatches {
   }
 }
 
-/** `undefined`: one that never waits. */
+/** `undefined`: one of another kind. */
 export function podPatchOf(patch: object): PodPatch | undefined {
-  const { metadata: { uid, labels, annotations } = {}, status } = patch as Patch;
+  const { metadata: { uid, labels } = {}, status } = patch as Patch;
   const gate = status?.conditions?.find((one) => one.type === acceptingGate);
   if (uid === undefined) return undefined;
   if (gate !== undefined) return { key: `${uid} gate ${gate.status}`, what: "the readiness gate" };
   if (labels !== undefined && countedLabel in labels) return { key: `${uid} counted ${labels[countedLabel]}`, what: "the counted label" };
-  if (labels !== undefined) return { key: `${uid} labels`, what: "the labels" };
-  const isServe = parseGrant(annotations?.[grantAnnotation])?.purpose === "serve";
-  return isServe ? { key: `${uid} serve`, what: "the grant to serve" } : undefined;
+  return labels === undefined ? undefined : { key: `${uid} labels`, what: "the labels" };
 }
 
 interface Patch {
   readonly metadata?: {
     readonly uid?: string;
     readonly labels?: Readonly<Record<string, string | null>>;
-    readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }
