@@ -39,3 +39,20 @@ test("a pod made after the plan keeps the label it was made with, one that the p
   await markPods([young], planned([{ name: young.metadata.name, counted: false }]), parts);
   expect(written).toMatchObject([{ metadata: { labels: { [countedLabel]: null } } }]);
 });
+
+test("a pod that is being deleted loses the label when it does not count any more, and its gate is left alone", async () => {
+  const made = pod("drain");
+  const labels = { ...made.metadata.labels, [countedLabel]: "true" };
+  const going = { ...made, metadata: { ...made.metadata, labels, deletionTimestamp: "2026-11-24T12:00:00Z" } };
+  const written: object[] = [];
+  const patch = async (_: unknown, __: unknown, body: object) => {
+    written.push(body);
+    return { kind: "ok", object: going };
+  };
+  const parts = { api: { patch } as unknown as KubernetesApi, cache: { overlay: () => undefined }, streamOf: () => undefined, nowMs: 0 };
+  const planned = (counted: boolean) => ({ pods: [{ name: going.metadata.name, counted }] }) as unknown as FleetStatus;
+  await markPods([going], planned(true), parts);
+  expect(written).toEqual([]);
+  expect(await markPods([going], planned(false), parts)).toBe(true);
+  expect(written).toEqual([{ metadata: { uid: "u1", labels: { [countedLabel]: null } } }]);
+});

@@ -23,13 +23,18 @@ export interface MarkParts {
  *  to the next reconcile, and so is the label of one that was made after the plan: it was made with the right one. */
 export async function markPods(pods: readonly Pod[], status: FleetStatus, parts: MarkParts): Promise<boolean> {
   const counted = new Map(status.pods.map((pod) => [pod.name, pod.counted]));
-  const living = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined);
   let isAll = true;
-  await inParallel(living, limits.podWritesAtOnce, async (pod) => {
-    const isMarked = (await markGate(pod, parts)) && (await markCounted(pod, counted.get(pod.metadata.name), parts));
+  await inParallel(pods, limits.podWritesAtOnce, async (pod) => {
+    const isMarked = await markOne(pod, counted.get(pod.metadata.name), parts);
     isAll &&= isMarked;
   });
   return isAll;
+}
+
+/** One that is being deleted, by whomever, may go on for a whole drain: it must not be counted meanwhile. Kubernetes sends it nobody any more. */
+async function markOne(pod: Pod, counted: boolean | undefined, parts: MarkParts): Promise<boolean> {
+  if (pod.metadata.deletionTimestamp !== undefined) return counted !== false || (await markCounted(pod, false, parts));
+  return (await markGate(pod, parts)) && (await markCounted(pod, counted, parts));
 }
 
 async function markGate(pod: Pod, parts: MarkParts): Promise<boolean> {
