@@ -1,4 +1,5 @@
 export * from "./accept-grant.js";
+export { describeInfeasible, estimateDrain } from "./feasibility.js";
 export { rivalOf } from "./fencing.js";
 export * from "./fleet-spec.js";
 export * from "./grant-annotation.js";

@@ -42,6 +42,8 @@ describe("why a spec cannot be followed", () => {
     ["error GroupShared", {}, { collisions: [{ field: "router.kafka.groupId", value: "x", other: { namespace: "a", name: "b" } }] }],
     ["warning SysctlInvalid", { pools: [{ name: "a", tuning: { sysctls: { "net.ipv4.route.flush": "1" } } }] }, {}],
     ["warning LoadBalancerTooSmall", { loadBalancer: { kind: "HAProxy" } }, {}],
+    ["warning DrainTooSlow", { drain: { reconnectsPerSecond: 100 } }, {}],
+    ["warning DrainTooSlow", { drain: { deadlineSeconds: 50 }, pools: [{ name: "a", softConnections: 1, hardConnections: 1 }] }, {}],
   ])("%s for %j with %j", (expected, over, facts) => {
     const found = problems(over, facts);
     expect(found.map((one) => `${one.severity} ${one.reason}`)).toContain(expected);
@@ -56,8 +58,17 @@ describe("why a spec cannot be followed", () => {
     ["NamesClash", {}, { otherFleets: ["other", "demo-routers"] }],
     ["LoadBalancerTooSmall", { loadBalancer: { kind: "HAProxy" }, gateway: { auth, extraPorts: [8081, 8082, 8083] } }, {}],
     ["StoreNotShared", {}, {}],
+    ["DrainTooSlow", { drain: { deadlineSeconds: 1360 } }, {}],
   ])("no %s for %j with %j", (reason, over, facts) => {
     expect(problems(over, facts).map((one) => one.reason)).not.toContain(reason);
+  });
+
+  test("a drain that cannot be over in time is told with the numbers and what would do, before any is due", () => {
+    const [told] = problems({ drain: { deadlineSeconds: 1359 } }).filter((one) => one.reason === "DrainTooSlow");
+    expect(told?.message).toBe(
+      "a full gateway of pool default needs 2 × 650000 connections ÷ 1000/s + 30 s to settle + 30 s grace = 1360 s to drain, over the deadline of " +
+        "1359 s; raise drain.reconnectsPerSecond to 1001 or raise drain.deadlineSeconds to 1360: until then it is never drained while it is so full",
+    );
   });
 
   test("errors come first", () => {

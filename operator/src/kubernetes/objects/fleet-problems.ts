@@ -1,5 +1,6 @@
 import { limits } from "@pushfleet/protocol";
 import { hostPortExpected, isHostPort, isKeyPrefix, isRedisAddress, redisAddressExpected } from "@pushfleet/service";
+import { defaultSettings, describeInfeasible, estimateDrain } from "../../core/index.js";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
 import { hasCredentials } from "./configuration-parts.js";
 import type { Collision } from "./fleet-collisions.js";
@@ -39,6 +40,7 @@ export function fleetProblems(spec: PushGatewaySpec, known: KnownSurroundings): 
     ...addressProblems(spec),
     ...secretProblems(spec, known),
     ...poolProblems(spec),
+    ...drainProblems(spec),
     ...sysctlProblems(spec),
     ...nameProblems(known),
     ...collisionProblems(known),
@@ -167,6 +169,19 @@ function* poolProblems({ pools }: PushGatewaySpec): Iterable<SpecProblem> {
       `pools ${one.name} and ${other.name} select the same nodes, so that a node may get gateways of both: give their nodeSelectors different ` +
       "values of one label, or taint the nodes of one and let only that pool tolerate it";
     yield error("PoolsOverlap", "spec.pools", message);
+  }
+}
+
+/** DrainBlocked tells it of gateways that are full already: when they have to go. */
+function* drainProblems({
+  pools,
+  drain: { reconnectsPerSecond, deadlineSeconds, stragglerGraceSeconds },
+}: PushGatewaySpec): Iterable<SpecProblem> {
+  const drain = { reconnectsPerSecond, deadlineMs: deadlineSeconds * 1000, stragglerGraceMs: stragglerGraceSeconds * 1000 };
+  for (const { name, hardConnections } of pools) {
+    if (estimateDrain(hardConnections, reconnectsPerSecond, drain, defaultSettings).feasible) continue;
+    const why = describeInfeasible(`a full gateway of pool ${name}`, hardConnections, drain, defaultSettings);
+    yield warning("DrainTooSlow", "spec.drain", `${why}: until then it is never drained while it is so full`);
   }
 }
 

@@ -3,9 +3,21 @@ export function whatHelps(message: string): string {
   return advices.find(([sign]) => sign.test(message))?.[1] ?? "";
 }
 
+const resourcesOfParts = "gateway.resources (router.resources, loadBalancer.haproxy.resources)";
+
 /** The words are kube-apiserver's: admission plugins of k8s.io/apiserver and k8s.io/kubernetes/plugin/pkg/admission. */
 const advices: readonly (readonly [RegExp, string])[] = [
   [/exceeded quota: /, "raise the ResourceQuota, or ask for fewer or smaller gateways"],
+  [/failed quota: .*must specify /, `set ${resourcesOfParts}: the ResourceQuota counts what they name`],
+  [
+    /(maximum|minimum) .* usage per (Container|Pod) is |limit to request ratio per /,
+    `change ${resourcesOfParts}, or the namespace's LimitRange`,
+  ],
+  [/Pod "[^"]*" is invalid: .*spec\.nodeSelector/, "correct nodeSelector in spec.pools"],
+  [/Pod "[^"]*" is invalid: .*spec\.tolerations/, "correct tolerations in spec.pools"],
+  [/Pod "[^"]*" is invalid: .*spec\.topologySpreadConstraints/, "correct topologySpreadConstraints in spec.pools"],
+  [/Pod "[^"]*" is invalid: .*\.resources/, `correct ${resourcesOfParts}`],
+  [/Service "[^"]*" is invalid: .*metadata\.annotations/, "correct loadBalancer.service.annotations"],
   [
     /violates PodSecurity/,
     "set tuning.unsafeSysctls of the pools to Tuner or None, or let the namespace admit such pods (label pod-security.kubernetes.io/enforce)",
