@@ -84,11 +84,12 @@ function start(script, core, nodeFlags) {
 }
 
 /** Starts a program of the tree that is not made for benchmarks on the server's core; its output is read line by line and not shown.
- * @param {string} script @param {readonly string[]} nodeFlags @param {readonly string[]} args */
-export function startProgram(script, nodeFlags, args) {
+ * @param {string} script @param {readonly string[]} nodeFlags @param {readonly string[]} args
+ * @param {Readonly<Record<string, string>>} variables of its environment, beside ours */
+export function startProgram(script, nodeFlags, args, variables) {
   const node = [process.execPath, ...nodeFlags, fileURLToPath(new URL(script, import.meta.url)), ...args];
   const [command = "", ...rest] = isPinned ? ["taskset", "-c", String(serverCore), ...node] : node;
-  const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...variables } });
   const { pid } = child;
   if (pid === undefined) throw new Error(`${script} did not start`);
   running.add(child);

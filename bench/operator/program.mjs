@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cpuMs, residentKib, startProgram } from "../processes.mjs";
-import { programFlags } from "../program-flags.mjs";
+import { programFlags, programVariables } from "../program-flags.mjs";
 
 const startDeadlineMs = 30_000;
 
@@ -40,6 +40,7 @@ export async function startOperator(kubeconfigFile, nodeFlags) {
     "../operator/bin/pushfleet-operator.js",
     [...programFlags("operator"), ...nodeFlags],
     ["-c", join(folder, "operator.yaml")],
+    programVariables("operator"),
   );
   await program.line((line) => line.includes('"msg":"leads"'), startDeadlineMs);
   return {

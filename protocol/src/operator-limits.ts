@@ -40,6 +40,8 @@ export const operatorLimits = {
   planChangedMs: 250,
   /** Numbers of a status that nothing depends on (connections) are written this often. */
   statusWriteMs: 10_000,
+  /** Of all fleets together, a second: above 120 fleets each is written less often. */
+  statusNumbersPerSecond: 12,
   /** Creating a pod that was refused (a quota, a webhook) is tried again after the first, doubled each time, at most after the second: how late
    *  a fleet is when the cause has gone. */
   createRefusedMs: 1_000,
