@@ -131,7 +131,22 @@ const broker = "spec.router.kafka.brokers[0]";
 const ofBrokers = (brokers: readonly string[]): Given => ({ "spec.router": { kafka: { brokers } } });
 const ofPrefix = (keyPrefix: string): Given => ({ "spec.registry": { kind: "Redis", url, keyPrefix } });
 
+const ownTopics = "the routers read router.kafka.topic and write to the other topics, which must have other names";
+const ofTopics = (topics: object): Given => ({ "spec.router": { kafka: { brokers: ["kafka:9092"], ...topics } } });
+
+const topicRules = joinRows(
+  ...[
+    { topic: "notifications.dead" },
+    { topic: "notifications.client_events" },
+    { deadLetterTopic: "notifications.in_app" },
+    { topic: "a", clientEventsTopic: "a" },
+    { topic: "a", outcomesTopic: "a" },
+  ].map((topics) => rule("spec.router.kafka", "spec.router.kafka.topic", ownTopics, ofTopics(topics))),
+  good("spec.router", { kafka: { brokers: ["kafka:9092"], topic: "a", deadLetterTopic: "b", clientEventsTopic: "b", outcomesTopic: "b" } }),
+);
+
 const addresses = joinRows(
+  topicRules,
   redisAddresses,
   ...["kafka:65536", "kafka:99999", "kafka:0", "kafka:09092", "kafka", "a b:9092", "fd00::1:9092", "kafka:9092\n", "kafka:9092,b:9092"].map(
     (address) => rule(broker, broker, brokerAddress, ofBrokers([address])),
