@@ -1,4 +1,11 @@
-import { type FleetSpec, inheritStatus, type KeptStatus as PlannedBefore, type PlannerSettings } from "../../operator/src/core/index.js";
+import {
+  type FleetSpec,
+  type FleetStatus,
+  type InheritedStatus,
+  inheritStatus,
+  type KeptStatus as PlannedBefore,
+  type PlannerSettings,
+} from "../../operator/src/core/index.js";
 import { SimulatedOperator } from "./simulated-operator.js";
 import { SimulatedWorld, sliceMs } from "./simulated-world.js";
 
@@ -49,7 +56,7 @@ export class StoryTeller {
   private epoch = 1;
   private oldStatus: PlannedBefore | undefined;
   /** Written after each plan that was carried out to its end. */
-  private toldPools: Parameters<typeof inheritStatus>[0] = [];
+  private toldStatus: InheritedStatus | undefined;
   private readonly random: () => number;
   /** Actions that the leader wanted, waits not counted. */
   private actionsPlanned = 0;
@@ -106,13 +113,11 @@ export class StoryTeller {
   }
 
   private get told(): PlannedBefore | undefined {
-    return this.toldPools.length === 0 ? undefined : inheritStatus(this.toldPools, this.epoch);
+    return this.toldStatus === undefined ? undefined : inheritStatus(this.toldStatus, this.epoch, this.world.nowMs);
   }
 
   private tell(): void {
-    const status = this.leader?.status;
-    if (status === undefined) return;
-    this.toldPools = status.pools.map(({ name, target }) => ({ name, target, pausedRevision: status.memory.pausedRevisions[name] }));
+    if (this.leader?.status !== undefined) this.toldStatus = toldBy(this.leader.status);
   }
 
   private happen(event: StoryEvent | undefined): void {
@@ -198,6 +203,15 @@ export class StoryTeller {
     }
     return quiet >= quietSeconds;
   }
+}
+
+/** What the PushGateway's status says of such a one. */
+export function toldBy({ pools, memory, connections, forcedConnections }: FleetStatus): InheritedStatus {
+  return {
+    pools: pools.map(({ name, target }) => ({ name, target, pausedRevision: memory.pausedRevisions[name] })),
+    connections,
+    forcedConnections,
+  };
 }
 
 function edited(spec: FleetSpec, edit: SpecEdit): FleetSpec {

@@ -36,6 +36,19 @@ export function clientsMissing(moves: ForcedMoves | undefined, observed: Observe
   return Math.max(0, Math.ceil(moves.connectionsBefore * backShare) - alive);
 }
 
+/** What a status tells the next leader of them. Together those that were missing and those that were not are what the fleet has once all are
+ *  back; a few more where some stood on pods that ended or were silent, and then it waits a little longer. When the first was lost is not told:
+ *  they are waited for from now on, as long as any. */
+export function inheritedMoves(forcedConnections: number, connections: number, nowMs: number): ForcedMoves | undefined {
+  if (forcedConnections <= 0) return undefined;
+  return {
+    pods: ["gateways that ended under an earlier leader"],
+    sinceMs: nowMs,
+    lastSeenMs: nowMs,
+    connectionsBefore: Math.floor((forcedConnections + connections) / backShare),
+  };
+}
+
 /** Deleted by a person, evicted, told to stop: the gateway drains by itself, as fast as its time left demands. Our own deletes find no
  *  connections, or a deadline that has passed. One that has been silent for long is not waited for. */
 function isLosingClients(pod: ObservedPod, before: PlannerMemory | undefined, settings: PlannerSettings, nowMs: number): boolean {

@@ -3,7 +3,7 @@ export { describeInfeasible, estimateDrain } from "./feasibility.js";
 export { rivalOf } from "./fencing.js";
 export * from "./fleet-spec.js";
 export * from "./grant-annotation.js";
-export { type InheritedPool, inheritStatus } from "./inherit-status.js";
+export { type InheritedPool, type InheritedStatus, inheritStatus } from "./inherit-status.js";
 export * from "./plan.js";
 export * from "./pod-name.js";
 export * from "./reconnect-window.js";

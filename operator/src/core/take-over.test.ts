@@ -1,19 +1,24 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { drainingPod, fleet, grantOf, now, pendingPod, pod } from "../../../test/support/observed-fleet.js";
-import { type Story, type StoryEvent, StoryTeller } from "../../../test/support/simulated-story.js";
-import { fleetSpec, inheritStatus, type Observed, plan } from "./index.js";
+import { type Story, type StoryEvent, StoryTeller, toldBy } from "../../../test/support/simulated-story.js";
+import { fleetSpec, type InheritedPool, inheritStatus, type KeptStatus, type Observed, plan } from "./index.js";
 
 const roomy = { softConnections: 180, minReplicas: 1 };
 const old = (slot: number) => pod(slot, { connections: 20 });
 const fresh = (slot: number) => pod(slot, { revision: "r2", connections: 20 });
 const target = ({ status }: ReturnType<typeof plan>) => status.pools[0]?.target;
+const cordonedForLeaving = { purpose: "cordon", reason: "leaving", epoch: 2, sinceMs: now - 60_000 } as const;
 const kinds = ({ actions }: ReturnType<typeof plan>) =>
   actions.flatMap(({ kind }) => (kind === "writeGrant" || kind === "wait" ? [] : [kind]));
 
 /** As a leader of epoch 2 sees it first, with what the status said. */
 function takenOver(observed: Observed, wanted: number): Observed {
-  return { ...observed, epoch: 2, status: inheritStatus([{ name: "default", target: wanted }], 2) };
+  return { ...observed, epoch: 2, status: inherited({ target: wanted }) };
+}
+
+function inherited(told: Omit<InheritedPool, "name">, forced = { connections: 0, forcedConnections: 0 }) {
+  return inheritStatus({ pools: [{ name: "default", ...told }], ...forced }, 2, now);
 }
 
 describe("a new leader that knows but what the status said", () => {
@@ -56,7 +61,7 @@ describe("a new leader that knows but what the status said", () => {
   });
 
   test("stays on a revision whose rollout stopped itself", () => {
-    const status = inheritStatus([{ name: "default", target: 3, pausedRevision: "r2" }], 2);
+    const status = inherited({ target: 3, pausedRevision: "r2" });
     const taken = plan({ ...surged, epoch: 2, status }, now);
     expect(taken.status.memory.pausedRevisions).toEqual({ default: "r2" });
     expect(kinds(taken)).not.toContain("cordon");
@@ -66,6 +71,53 @@ describe("a new leader that knows but what the status said", () => {
     const pods = [0, 1, 2, 3, 4, 5].map((slot) => ({ ...old(slot), grant: grantOf({ epoch: 2 }) }));
     const { memory } = plan(takenOver(fleet({ pods }), 6), now).status;
     expect(memory.pools["default"]).toMatchObject({ timeToReadyMs: [], netArrivalsPerSecond: 0, handshakesPerSecond: 0 });
+  });
+});
+
+describe("I3: a new leader that reads that clients of a lost gateway are not back", () => {
+  const leaving = "node worker-3 is unschedulable";
+  const marked = (slot: number, connections: number) => pod(slot, { connections, grant: { epoch: 2 } });
+  const victim = pod(4, { connections: 5, leaving, ready: false, report: { state: "cordoned" }, grant: cordonedForLeaving });
+  /** As the status told it: 30 of 100 were not back. */
+  const status = inherited({ target: 4 }, { connections: 68, forcedConnections: 30 });
+  const after = (each: number): Observed => ({
+    ...fleet({ pool: { ...roomy, minReplicas: 4 }, pods: [...[0, 1, 2, 3].map((slot) => marked(slot, each)), victim] }),
+    ...{ epoch: 2, status },
+  });
+  const begins = (observed: Observed, atMs: number) => kinds(plan(observed, atMs)).includes("startDrain");
+  /** The quiet time of a new leader is over. */
+  const later = (observed: Observed) => ({ ...observed, status: plan(observed, now).status });
+
+  test("starts no drain, and tells how many are missing", () => {
+    const first = plan(after(16), now);
+    expect(first.status.forcedConnections).toBe(29);
+    expect(first.status.forced).toContain("29 clients of gateways that ended under an earlier leader are not back");
+    expect(begins(later(after(16)), now + 60_000)).toBe(false);
+  });
+
+  test("pauses what moves", () => {
+    const moving = drainingPod(5, { rate: 10, connections: 9, leaving, grant: { epoch: 2, reason: "leaving" } });
+    const observed = { ...after(16), pods: [...after(16).pods, moving] };
+    expect(plan(observed, now).actions.find((action) => action.pod === moving.name)).toMatchObject({ grant: { reconnectsPerSecond: 0 } });
+  });
+
+  test("goes on once they are back, and after two minutes of its own at the latest", () => {
+    const waiting = later(after(16));
+    expect(begins({ ...waiting, pods: after(24).pods }, now + 5_000)).toBe(true);
+    expect(begins(waiting, now + 119_000)).toBe(false);
+    expect(begins(waiting, now + 120_000)).toBe(true);
+  });
+
+  test("waits for no more than were there", () => {
+    for (let clients = 1; clients < 2_000; clients += 1) {
+      const lost = Math.max(1, clients >> 2);
+      const { memory } = inherited({}, { connections: clients - lost, forcedConnections: lost });
+      expect(Math.ceil((memory.forced?.connectionsBefore ?? 0) * 0.98)).toBe(clients);
+    }
+  });
+
+  test("of none that is missing nothing is remembered", () => {
+    expect(inherited({}, { connections: 100, forcedConnections: 0 }).memory.forced).toBeUndefined();
   });
 });
 
@@ -108,13 +160,50 @@ describe("a leader's memory may be lost at any moment", () => {
           const { leader, world } = teller;
           if (leader?.status === undefined) continue;
           const observed = leader.observe();
-          const before = leader.status.pools.map(({ name, target: wanted }) => ({ name, target: wanted }));
-          const inherited = { ...observed, epoch: observed.epoch + 1, status: inheritStatus(before, observed.epoch + 1) };
+          const epoch = observed.epoch + 1;
+          const next = { ...observed, epoch, status: inheritStatus(toldBy(leader.status), epoch, world.nowMs) };
           const wanted = (of: Observed) => plan(of, world.nowMs).status.pools[0]?.target ?? 0;
-          const [kept = 0, decided, taken] = [before[0]?.target, wanted(observed), wanted(inherited)];
+          const [kept = 0, decided, taken] = [leader.status.pools[0]?.target, wanted(observed), wanted(next)];
           // Its predecessor's next decision may have reasons that it does not know yet: arrivals, a window that was over.
           expect(taken).toBeGreaterThanOrEqual(Math.min(kept, decided));
           expect(taken).toBeLessThanOrEqual(Math.max(kept, decided));
+        }
+      }),
+      { numRuns },
+    );
+  });
+
+  test("I3: whenever it is, the next leader waits for clients of lost gateways for as long as the one before would have", {
+    timeout,
+  }, () => {
+    const fault = fc.record({
+      kind: fc.constantFrom("evict" as const, "restart" as const, "silence" as const),
+      pick: fc.nat(7),
+      seconds: fc.nat(9),
+    });
+    const crash = fc.record({ kind: fc.constant("crash" as const), pick: fc.nat(7), trace: fc.boolean() });
+    const happens = at(tenth, fc.oneof(crash, crash, fault, edit), 12);
+    fc.assert(
+      fc.property(fc.nat(), fc.integer({ min: 20, max: 400 }), happens, fc.nat(59), (seed, clients, events, first) => {
+        const teller = new StoryTeller({ seed, eager: seed % 2 === 0, spec: storySpec(8_000), clients });
+        /** Two that take over at the same moment: one with all that the leader knew, one with what the status says of it. */
+        let heirs: { readonly knowing: KeptStatus; readonly told: KeptStatus } | undefined;
+        for (let second = 0; second < 60; second += 1) {
+          const soon = events.filter((one) => Math.floor(one.second) === second);
+          teller.play(
+            0.9,
+            soon.map((one) => ({ ...one, second: Math.min(0.8, one.second - second) })),
+          );
+          teller.play(0.1); // it plans at its end: what the status says is of this moment
+          const { leader, world } = teller;
+          if (leader?.status === undefined || second < first || (heirs === undefined && leader.status.forced === undefined)) continue;
+          const observed = leader.observe();
+          const epoch = observed.epoch + 1;
+          const planned = (status: KeptStatus) => plan({ ...observed, epoch, status }, world.nowMs).status;
+          heirs ??= { knowing: leader.status, told: inheritStatus(toldBy(leader.status), epoch, world.nowMs) };
+          const [knowing, told] = [planned(heirs.knowing), planned(heirs.told)];
+          heirs = { knowing, told };
+          if (knowing.forced !== undefined) expect(told.forced).toBeDefined();
         }
       }),
       { numRuns },

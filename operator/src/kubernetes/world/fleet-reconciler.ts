@@ -177,7 +177,7 @@ export class FleetReconciler {
     });
     this.#reconnects = lookAtReconnects(this.#reconnects, totals, clock.nowMs(), limits.reconnectWindowMs);
     const reconnectFailures = reconnectsIn(this.#reconnects);
-    const status = this.#planned ?? rememberedStatus(object, prepared.spec, epoch);
+    const status = this.#planned ?? rememberedStatus(object, prepared.spec, epoch, clock.nowMs());
     return { spec: prepared.spec, deleting, epoch, leader, pods: seen, status, reconnectFailures };
   }
 

@@ -12,7 +12,8 @@ export interface StatusWriterParts {
   readonly clock: Clock;
 }
 
-/** Writes a fleet's status: at once when it tells something new, otherwise every `limits.statusWriteMs` while its numbers change. */
+/** Writes a fleet's status: at once when it tells something new, otherwise every `limits.statusWriteMs` while its numbers change, and less often
+ *  where so many fleets would ask more of the API server than `limits.statusNumbersPerSecond`. */
 export class StatusWriter {
   readonly #parts: StatusWriterParts;
   #writtenAtMs = Number.NEGATIVE_INFINITY;
@@ -27,7 +28,7 @@ export class StatusWriter {
     const current = caches.pushGateways.get({ namespace: object.metadata.namespace ?? "", name: object.metadata.name }) ?? object;
     if (canonicalJson(current.status) === canonicalJson(wanted)) return true;
     const nowMs = clock.monotonicMs();
-    const isDue = nowMs - this.#writtenAtMs >= limits.statusWriteMs;
+    const isDue = nowMs - this.#writtenAtMs >= numbersEveryMs(caches.pushGateways.list().length);
     if (!isTelling && !isDue && judgements(current.status) === judgements(wanted)) return true;
     const { namespace, name } = object.metadata;
     const { apiVersion, kind } = object;
@@ -40,19 +41,29 @@ export class StatusWriter {
   }
 }
 
+function numbersEveryMs(fleets: number): number {
+  return Math.max(limits.statusWriteMs, (1000 * fleets) / limits.statusNumbersPerSecond);
+}
+
 /** What a person is alarmed by: not the messages, in which numbers count down. */
 function judgements(status: PushGatewayStatus | undefined): string {
   const conditions = status?.conditions?.map((one) => [one.type, one.status, one.reason]) ?? [];
   return JSON.stringify([status?.observedGeneration, status?.templateOutdated, conditions]);
 }
 
-/** What a new leader takes over from the object: how many pods each pool should have, and on which revisions a rollout has paused itself.
- *  Everything else is found out again. With `dryRun` the status tells what would be wanted: nothing was done about it. */
-export function rememberedStatus(object: PushGatewayObject, spec: FleetSpec, epoch: number): KeptStatus | undefined {
-  const pools = (object.status?.pools ?? []).map(({ name, desiredReplicas, pausedRevision }) => ({
+/** What a new leader takes over from the object: how many pods each pool should have, on which revisions a rollout has paused itself, and whether
+ *  clients of lost gateways are not back. Everything else is found out again. With `dryRun` the status tells what would be wanted: nothing was
+ *  done about it. */
+export function rememberedStatus({ status }: PushGatewayObject, spec: FleetSpec, epoch: number, nowMs: number): KeptStatus | undefined {
+  const pools = (status?.pools ?? []).map(({ name, desiredReplicas, pausedRevision }) => ({
     name,
     target: spec.dryRun ? undefined : desiredReplicas,
     pausedRevision,
   }));
-  return pools.length === 0 ? undefined : inheritStatus(pools, epoch);
+  if (pools.length === 0) return undefined;
+  return inheritStatus(
+    { pools, connections: status?.connections ?? 0, forcedConnections: status?.budget?.forcedConnections ?? 0 },
+    epoch,
+    nowMs,
+  );
 }
