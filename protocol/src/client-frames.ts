@@ -1,8 +1,8 @@
 import { type Cursor, parseLastSeen } from "./cursor.js";
 import { type DeviceId, idExpected, type NotificationId, parseDeviceId, parseEventName, parseNotificationId } from "./ids.js";
-import { isMapping } from "./is-mapping.js";
 import { memberSpan } from "./json-span.js";
 import { limits } from "./limits.js";
+import { parseMapping } from "./parse-mapping.js";
 
 /** `read`: the user saw it, the other devices get `mark_read`. `received`: a delivery receipt only. */
 export type AckState = "read" | "received";
@@ -22,7 +22,7 @@ const bad = (reason: string): ParsedClientFrame => ({ kind: "bad", reason });
 
 /** Parses one text frame of at most `limits.clientFrameBytesMax` bytes. Never throws, whatever the text. */
 export function parseClientFrame(text: string): ParsedClientFrame {
-  const frame = parseObject(text);
+  const frame = parseMapping(text);
   if (frame === undefined) return bad("not a JSON object");
   const type = own(frame, "type");
   switch (type) {
@@ -42,16 +42,6 @@ export function parseClientFrame(text: string): ParsedClientFrame {
 }
 
 type JsonObject = Readonly<Record<string, unknown>>;
-
-function parseObject(text: string): JsonObject | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined; // the text is the client's: not JSON is an expected outcome
-  }
-  return isMapping(value) ? value : undefined;
-}
 
 /** Own members only: `__proto__` and `constructor` are names like any other. */
 function own(frame: JsonObject, name: string): unknown {

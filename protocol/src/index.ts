@@ -8,5 +8,6 @@ export * from "./is-mapping.js";
 export * from "./json-span.js";
 export * from "./limits.js";
 export * from "./notification.js";
+export * from "./parse-mapping.js";
 export * from "./server-frames.js";
 export * from "./utf8.js";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Fault } from "@pushfleet/protocol";
+import { type Fault, isMapping } from "@pushfleet/protocol";
 import { type Static, type TObject, Type } from "@sinclair/typebox";
 import { Ajv } from "ajv";
 import { parseDocument } from "yaml";
@@ -70,7 +70,7 @@ function isUnder(path: string, parent: string): boolean {
 /** Replaces each union of objects that differ in `kind` by the one that `value` names: its defaults then apply, and a fault is told of
  *  that one only. An unknown kind leaves nothing but the list of known ones. */
 function chooseKinds(schema: JsonSchema, value: unknown): JsonSchema {
-  const tree = typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Tree) : {};
+  const tree = isMapping(value) ? value : {};
   const kinds = schema.anyOf?.map((alternative) => alternative.properties?.["kind"]?.const);
   if (schema.anyOf !== undefined && kinds?.every((kind) => typeof kind === "string")) {
     const chosen = schema.anyOf[(kinds as readonly unknown[]).indexOf(tree["kind"])];
@@ -100,10 +100,10 @@ function readYaml(file: string): ReadYaml {
     };
   }
   const value: unknown = document.toJS() ?? {};
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isMapping(value)) {
     return { kind: "faults", faults: [{ path: file, value: String(value).slice(0, 60), expected: "a mapping" }] };
   }
-  return { kind: "value", value: value as Tree };
+  return { kind: "value", value };
 }
 
 interface JsonSchema {

@@ -4,6 +4,7 @@ import { describeWithPeers } from "../peers/peer.js";
 import type { RunningProcess } from "../peers/process.js";
 import { type RedisServer, startRedis } from "../peers/redis.js";
 import { waitFor } from "../peers/wait-for.js";
+import { publishersSecret } from "../support/fleet-manifest.js";
 import { type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
 import { LiveFleet } from "../support/operator-live-fleet.js";
 import { PodLedger } from "../support/operator-pod-ledger.js";
@@ -12,6 +13,7 @@ import { StandInGateways } from "../support/operator-stand-ins.js";
 import { type Edit, Trial } from "../support/operator-trial.js";
 
 const jwtSecret = "a secret of thirty-two bytes or so";
+const publishToken = "tell-me";
 const reconnectsPerSecond = 10;
 const shortLease = { durationSeconds: 3, renewDeadlineSeconds: 2, retryPeriodSeconds: 0.4 };
 /** For leaders that are not to lose it, however busy the machine is. */
@@ -103,8 +105,7 @@ describeWithPeers(["kubernetes", "redis-server"], "operators that are killed", (
     await ledger.start();
     for (const namespace of ["storm", "calm", "contested", "uncontested"]) {
       await cluster.createNamespace(namespace, jwtSecret);
-      const publishers = { metadata: { name: "publishers", namespace }, stringData: { tokens: "tell-me\n" } };
-      await cluster.apply({ apiVersion: "v1", kind: "Secret", ...publishers });
+      await cluster.apply(publishersSecret(namespace, publishToken));
     }
   }, 2 * KUBERNETES_START_DEADLINE_MS);
 
@@ -226,7 +227,7 @@ async function publish(cluster: OperatorCluster, live: LiveFleet, id: string): P
   const address = await cluster.kubectl(["-n", "storm", "get", "pod", "-l", selector, "-o", "jsonpath={.items[0].status.podIP}"]);
   const answer = await fetch(`http://${address}:8081/v1/notifications`, {
     method: "POST",
-    headers: { authorization: "Bearer tell-me", "content-type": "application/json" },
+    headers: { authorization: `Bearer ${publishToken}`, "content-type": "application/json" },
     body: JSON.stringify({ user_ids: live.users, notification_id: id, data: { text: "hello" } }),
   });
   expect(answer.status, await answer.text()).toBe(202);

@@ -1,69 +1,57 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
-import { type RedisServer, startRedis } from "../peers/redis.js";
-import { conditionOf, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
+import { onePool } from "../support/fleet-manifest.js";
+import { conditionOf } from "../support/operator-cluster.js";
+import { DEMO_START_DEADLINE_MS, DemoFleet } from "../support/operator-demo.js";
 import { KeptOperator } from "../support/operator-kept.js";
-import { clientSecret, fleetManifest, onePool, publishersSecret, ServedFleet } from "../support/operator-served.js";
 
 const untouched = { handOvers: 0, losses: 0 };
 
 describeWithPeers(["kubernetes", "redis-server"], "a fleet while the control plane fails", () => {
-  const place = { namespace: "push", name: "demo" };
-  let cluster: OperatorCluster;
-  let redis: RedisServer;
+  const demo = new DemoFleet();
   let operator: KeptOperator;
-  let served: ServedFleet;
 
   beforeAll(async () => {
-    [redis, cluster] = await Promise.all([startRedis(), startOperatorCluster()]);
-    await cluster.createNamespace("push", clientSecret);
-    operator = await KeptOperator.start(cluster);
-    await cluster.apply(publishersSecret("push"), fleetManifest(place, redis.url));
-    await serving(2);
-    served = await ServedFleet.connect(cluster, place, 4);
-  }, 2 * KUBERNETES_START_DEADLINE_MS);
+    await demo.start();
+    operator = await KeptOperator.start(demo.cluster);
+    await demo.serve(4);
+  }, DEMO_START_DEADLINE_MS);
 
   afterAll(async () => {
-    await served?.close();
     await operator?.stop();
-    await cluster?.stop();
-    await redis?.stop();
+    await demo.stop();
   });
 
   const serving = (count: number, deadlineMs?: number) =>
-    cluster.waitForFleet("push", "demo", `serving ${count}`, ({ status }) => status?.pods?.serving === count, deadlineMs);
+    demo.cluster.waitForFleet("push", "demo", `serving ${count}`, ({ status }) => status?.pods?.serving === count, deadlineMs);
 
   /** Uid and restarts of each gateway: what must not change while nothing is asked for. */
   async function incarnations(): Promise<readonly string[]> {
-    const pods = await cluster.gateways("push", "demo");
+    const pods = await demo.cluster.gateways("push", "demo");
     return pods.map(({ metadata, status }) => `${metadata.name} ${metadata.uid} ${status?.containerStatuses?.[0]?.restartCount}`).sort();
   }
 
   /** An edit of the spec, and how long it takes until it is acted on. */
   async function scaleTo(pods: number): Promise<number> {
     const startMs = performance.now();
-    await cluster.kubectl([
-      "-n",
+    await demo.edit({ pools: [onePool({ minReplicas: pods })] });
+    await demo.cluster.waitForFleet(
       "push",
-      "patch",
-      "pgw",
       "demo",
-      "--type=merge",
-      "-p",
-      JSON.stringify({ spec: { pools: [onePool({ minReplicas: pods })] } }),
-    ]);
-    await cluster.waitForFleet("push", "demo", `wanting ${pods}`, ({ status }) => status?.pools?.[0]?.desiredReplicas === pods, 30_000);
+      `wanting ${pods}`,
+      ({ status }) => status?.pools?.[0]?.desiredReplicas === pods,
+      30_000,
+    );
     return performance.now() - startMs;
   }
 
   test("an API server that is away for 30 s costs no client anything, and an edit after it is acted on within seconds", async () => {
     const before = await incarnations();
-    const felt = await served.during(async () => {
-      await cluster.kubernetes.apiServer.stop();
+    const felt = await demo.served.during(async () => {
+      await demo.cluster.kubernetes.apiServer.stop();
       await delay(30_000); // the fault itself
-      await cluster.kubernetes.apiServer.start();
+      await demo.cluster.kubernetes.apiServer.start();
       const tookMs = await scaleTo(3);
       expect(tookMs).toBeLessThan(10_000);
       await serving(3);
@@ -76,10 +64,10 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet while the control pla
 
   test("an API server that hangs for 12 s leaves all as it was", async () => {
     const before = await incarnations();
-    const felt = await served.during(async () => {
-      cluster.kubernetes.apiServer.pause();
+    const felt = await demo.served.during(async () => {
+      demo.cluster.kubernetes.apiServer.pause();
       await delay(12_000); // the fault itself
-      cluster.kubernetes.apiServer.resume();
+      demo.cluster.kubernetes.apiServer.resume();
       const tookMs = await scaleTo(4);
       expect(tookMs).toBeLessThan(10_000);
       await serving(4);
@@ -91,17 +79,17 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet while the control pla
   test("etcd restarted, and watches too old to go on, are not felt", async () => {
     const before = await incarnations();
     const endsBefore = operator.ends.length;
-    const felt = await served.during(async () => {
-      await cluster.kubernetes.etcd.restart();
+    const felt = await demo.served.during(async () => {
+      await demo.cluster.kubernetes.etcd.restart();
       expect(await scaleTo(5)).toBeLessThan(10_000);
       await serving(5);
-      await cluster.kubernetes.compact();
+      await demo.cluster.kubernetes.compact();
       expect(await scaleTo(6)).toBeLessThan(10_000);
       await serving(6);
     });
     expect(felt).toMatchObject(untouched);
     expect(await incarnations()).toEqual(expect.arrayContaining([...before]));
     expect(operator.ends.length).toBe(endsBefore);
-    expect(conditionOf((await cluster.fleet("push", "demo")) ?? expect.unreachable(), "Degraded").status).toBe("False");
+    expect(conditionOf((await demo.cluster.fleet("push", "demo")) ?? expect.unreachable(), "Degraded").status).toBe("False");
   }, 120_000);
 });

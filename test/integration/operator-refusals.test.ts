@@ -1,72 +1,48 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { limits } from "@pushfleet/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { KUBERNETES_START_DEADLINE_MS } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
-import { type RedisServer, startRedis } from "../peers/redis.js";
 import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder.js";
 import { waitFor } from "../peers/wait-for.js";
 import { AuditLog } from "../support/audit-log.js";
-import { conditionOf, type FleetObject, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
+import { onePool } from "../support/fleet-manifest.js";
+import { conditionOf, type FleetObject } from "../support/operator-cluster.js";
+import { DEMO_START_DEADLINE_MS, DemoFleet } from "../support/operator-demo.js";
 import { KeptOperator } from "../support/operator-kept.js";
-import { clientSecret, fleetManifest, onePool, publishersSecret, ServedFleet } from "../support/operator-served.js";
+import { clientSecret } from "../support/operator-served.js";
 
 /** A fleet must be well again this long after the last cause of its trouble is gone. */
 const HEAL_MS = 20_000;
 
 describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its spec says", () => {
-  const place = { namespace: "push", name: "demo" };
   let folder: TemporaryFolder;
   let audit: AuditLog;
-  let cluster: OperatorCluster;
-  let redis: RedisServer;
+  const demo = new DemoFleet();
   let operator: KeptOperator;
-  let served: ServedFleet;
 
   beforeAll(async () => {
     folder = await temporaryFolder("operator-refusals");
     audit = await AuditLog.of("admin", folder.path, "writes");
-    [redis, cluster] = await Promise.all([startRedis(), startOperatorCluster({}, { apiServerFlags: audit.flags })]);
-    await cluster.createNamespace("push", clientSecret);
-    operator = await KeptOperator.start(cluster);
-    await cluster.apply(publishersSecret("push"), fleetManifest(place, redis.url));
-    await settled("demo", 2);
-    served = await ServedFleet.connect(cluster, place, 4);
-  }, 2 * KUBERNETES_START_DEADLINE_MS);
+    await demo.start({}, { apiServerFlags: audit.flags });
+    operator = await KeptOperator.start(demo.cluster);
+    await demo.serve(4);
+  }, DEMO_START_DEADLINE_MS);
 
   afterAll(async () => {
-    await served?.close();
     await operator?.stop();
-    await cluster?.stop();
-    await redis?.stop();
+    await demo.stop();
     await folder?.remove();
   });
 
-  const push = (...args: readonly string[]) => cluster.kubectl(["-n", "push", ...args]);
-  const edit = (spec: object, name = "demo") => push("patch", "pgw", name, "--type=merge", "-p", JSON.stringify({ spec }));
-
-  /** Serving so many, with nothing left to do and nothing wrong. */
-  const settled = (name: string, pods: number, deadlineMs = 30_000) =>
-    cluster.waitForFleet(
-      "push",
-      name,
-      `settled with ${pods}`,
-      (one) =>
-        one.status?.pods?.serving === pods &&
-        conditionOf(one, "Progressing").reason === "Settled" &&
-        conditionOf(one, "Degraded").status === "False",
-      deadlineMs,
-    );
-
   /** Waits until the fleet says so, in a condition of that type. */
   const told = (name: string, type: string, expected: { readonly status: string; readonly reason: string; readonly message: RegExp }) =>
-    cluster.waitForFleet("push", name, `${type} ${expected.status} ${expected.reason} ${expected.message}`, (one) => {
+    demo.cluster.waitForFleet("push", name, `${type} ${expected.status} ${expected.reason} ${expected.message}`, (one) => {
       const { status, reason, message } = conditionOf(one, type);
       return status === expected.status && reason === expected.reason && expected.message.test(message);
     });
 
   const warnings = async (reason: string, name = "demo"): Promise<string> =>
-    await push(
+    await demo.kubectl(
       "get",
       "events",
       "--field-selector",
@@ -75,7 +51,17 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       "jsonpath={.items[*].message}",
     );
 
-  const namesOf = async (name = "demo") => (await cluster.gateways("push", name)).map(({ metadata }) => `${metadata.name} ${metadata.uid}`);
+  /** How often the API server was heard to refuse something of that pod, as the events count it. */
+  const eventsAbout = async (pod: string): Promise<number> => {
+    const listed = await demo.kubectl("get", "events.v1.events.k8s.io", "--field-selector=type=Warning,reason=WriteRefused", "-o", "json");
+    const { items } = JSON.parse(listed) as {
+      readonly items: readonly { readonly note?: string; readonly series?: { readonly count: number } }[];
+    };
+    return items.filter(({ note }) => note?.startsWith(`${pod}: `)).reduce((sum, { series }) => sum + (series?.count ?? 1), 0);
+  };
+
+  const namesOf = async (name = "demo") =>
+    (await demo.cluster.gateways("push", name)).map(({ metadata }) => `${metadata.name} ${metadata.uid}`);
 
   /** Lets five seconds pass, and holds what was written for this fleet since then against the time that passed by the clock: what was refused, and
    *  an event of it, not more often than the pauses between the attempts allow, and nothing else for ever. Other fleets are not counted: of one that
@@ -102,7 +88,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
 
   /** Such an operation on pods of the namespace is denied unless the CEL expression holds. */
   const denyPods = (operation: "CREATE" | "UPDATE", unless: string) =>
-    cluster.apply(
+    demo.cluster.apply(
       {
         apiVersion: "admissionregistration.k8s.io/v1",
         kind: "ValidatingAdmissionPolicy",
@@ -122,7 +108,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
         spec: { policyName: policy, validationActions: ["Deny"] },
       },
     );
-  const allowPods = () => cluster.kubectl(["delete", "validatingadmissionpolicybinding", policy]);
+  const allowPods = () => demo.cluster.kubectl(["delete", "validatingadmissionpolicybinding", policy]);
 
   test.each([
     {
@@ -134,13 +120,13 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
     {
       cause: "a quota that is used up",
       begin: () =>
-        cluster.apply({
+        demo.cluster.apply({
           apiVersion: "v1",
           kind: "ResourceQuota",
           metadata: { name: "few", namespace: "push" },
           spec: { hard: { pods: "3" } },
         }),
-      end: () => push("delete", "resourcequota", "few"),
+      end: () => demo.kubectl("delete", "resourcequota", "few"),
       message:
         /creating pods was refused: .*exceeded quota: few, requested: pods=1, used: pods=\d, limited: pods=\d: raise the ResourceQuota/,
     },
@@ -149,21 +135,21 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
     async ({ begin, end, message }) => {
       const before = await namesOf();
       const pods = before.length;
-      const felt = await served.during(async () => {
+      const felt = await demo.served.during(async () => {
         await begin();
         const trial = { apiVersion: "v1", kind: "Pod", metadata: { name: "trial", namespace: "push" }, spec: restrictedPodSpec };
         const isDenied = async () =>
-          (await cluster.kubernetes.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(trial))).status !== 0;
+          (await demo.cluster.kubernetes.kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(trial))).status !== 0;
         await waitFor(isDenied, { what: "pods to be denied", deadlineMs: 20_000, intervalMs: 200 });
         const sinceMs = Date.now();
-        await edit({ pools: [onePool({ minReplicas: pods + 1 })] });
+        await demo.edit({ pools: [onePool({ minReplicas: pods + 1 })] });
         await told("demo", "Progressing", { status: "True", reason: "WriteRefused", message });
         const shown = await told("demo", "Degraded", { status: "True", reason: "WriteRefused", message });
         expect(available(shown)).toBe("True");
         expect(await warnings("WriteRefused")).toContain(`demo-default-${pods}-`);
         await expectPauses("demo", sinceMs);
         await end();
-        await settled("demo", pods + 1, HEAL_MS);
+        await demo.settled(pods + 1, HEAL_MS);
       });
       expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
       expect(await namesOf()).toEqual(expect.arrayContaining(before));
@@ -199,15 +185,15 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
     "an edit that names $cause touches nothing that runs, says what to do, and can be taken back",
     async ({ change, undo, reason, message }) => {
       const before = await namesOf();
-      const felt = await served.during(async () => {
-        await edit(change);
+      const felt = await demo.served.during(async () => {
+        await demo.edit(change);
         await told("demo", "SpecAccepted", { status: "False", reason, message });
         await told("demo", "Progressing", { status: "False", reason, message });
         const shown = await told("demo", "Degraded", { status: "True", reason, message });
         expect(available(shown)).toBe("True");
         await waitFor(async () => message.test(await warnings(reason)), { what: `an event ${reason}` });
-        await edit(undo ?? whole(before.length));
-        await settled("demo", before.length, HEAL_MS);
+        await demo.edit(undo ?? whole(before.length));
+        await demo.settled(before.length, HEAL_MS);
       });
       expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
       expect(await namesOf()).toEqual(before);
@@ -222,12 +208,12 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
     "a $part image that cannot be pulled is told, what ran serves on, and taking it back is enough",
     async ({ part, pods }) => {
       const before = await namesOf();
-      const felt = await served.during(async () => {
-        await edit({ [part]: { image: `pushfleet/${part}:absent` } });
+      const felt = await demo.served.during(async () => {
+        await demo.edit({ [part]: { image: `pushfleet/${part}:absent` } });
         expect(available(await told("demo", "Degraded", { status: "True", reason: "PodsFail", message: pods }))).toBe("True");
         await waitFor(async () => pods.test(await warnings("PodsFail")), { what: "an event" });
-        await edit({ [part]: { image: null } });
-        await settled("demo", before.length, HEAL_MS);
+        await demo.edit({ [part]: { image: null } });
+        await demo.settled(before.length, HEAL_MS);
       });
       expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
       expect(await namesOf()).toEqual(before);
@@ -237,17 +223,15 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
 
   test("a fleet that would use another's keys on one Redis makes nothing and says whose they are; the other is not touched", async () => {
     const keyPrefix = "push/demo:"; // demo's own, which its spec does not say
-    await cluster.apply(
-      fleetManifest({ namespace: "push", name: "twin" }, redis.url, { registry: { kind: "Redis", url: redis.url, keyPrefix } }),
-    );
+    await demo.apply({ name: "twin", spec: { registry: { kind: "Redis", url: demo.redis.url, keyPrefix } } });
     const message = /registry\.keyPrefix "push\/demo:" is that of the PushGateway demo in namespace push, .*remove registry\.keyPrefix/;
     await told("twin", "SpecAccepted", { status: "False", reason: "KeyPrefixShared", message });
     expect(await namesOf("twin")).toEqual([]);
-    await settled("demo", (await namesOf()).length);
-    await edit({ registry: { keyPrefix: null } }, "twin");
-    await cluster.waitForFleet("push", "twin", "made", ({ status }) => (status?.pods?.serving ?? 0) > 0);
-    await push("delete", "pgw", "twin", "--wait=false");
-    await served.expectServed();
+    await demo.settled((await namesOf()).length);
+    await demo.edit({ registry: { keyPrefix: null } }, "twin");
+    await demo.cluster.waitForFleet("push", "twin", "made", ({ status }) => (status?.pods?.serving ?? 0) > 0);
+    await demo.kubectl("delete", "pgw", "twin", "--wait=false");
+    await demo.served.expectServed();
   });
 
   test.each([
@@ -257,7 +241,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       spec: { gateway: { workers: 1, auth: { hs256SecretRef: { name: "later", key: "key" } } } },
       reason: "SecretMissing",
       message: /names the Secret later, /,
-      mend: () => push("create", "secret", "generic", "later", `--from-literal=key=${clientSecret}`),
+      mend: () => demo.kubectl("create", "secret", "generic", "later", `--from-literal=key=${clientSecret}`),
     },
     {
       cause: "a node for its pool",
@@ -265,7 +249,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       spec: { pools: [onePool({ nodeSelector: { role: "push" }, minReplicas: 1 })] },
       reason: "PodsFail",
       message: /nowhere-default-0-\S+: Unschedulable \(0\/3 nodes are available: 3 node\(s\) didn't match/,
-      mend: () => cluster.kubectl(["label", "node", "node-a", "role=push"]),
+      mend: () => demo.cluster.kubectl(["label", "node", "node-a", "role=push"]),
     },
     {
       cause: "a Redis that is there",
@@ -273,7 +257,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       spec: { registry: { kind: "Redis", url: "redis://127.0.0.1:1" } },
       reason: "PodsFail",
       message: /crashing-default-0-\S+: container gateway \S+ \(exit code 1 Error: start failed: no Redis at 127\.0\.0\.1:1 /,
-      mend: () => edit({ registry: { url: redis.url } }, "crashing"),
+      mend: () => demo.edit({ registry: { url: demo.redis.url } }, "crashing"),
     },
     {
       cause: "kernel settings that its namespace admits",
@@ -281,40 +265,70 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       spec: { pools: [onePool({ tuning: { unsafeSysctls: "Pod", sysctls: { "net.core.somaxconn": "65535" } } })] },
       reason: "WriteRefused",
       message: /violates PodSecurity "restricted:latest": .*: set tuning\.unsafeSysctls/,
-      mend: () => edit({ pools: [onePool({ tuning: { unsafeSysctls: "None" } })] }, "privileged"),
+      mend: () => demo.edit({ pools: [onePool({ tuning: { unsafeSysctls: "None" } })] }, "privileged"),
     },
   ])(
     "a new fleet that waits for $cause says so, and serves once it has it",
     async ({ name, spec, reason, message, mend }) => {
       const sinceMs = Date.now();
-      await cluster.apply(fleetManifest({ namespace: "push", name }, redis.url, spec));
+      await demo.apply({ name, spec });
       const shown = await told(name, "Degraded", { status: "True", reason, message });
       expect(available(shown)).toBe("False");
       await waitFor(async () => (await warnings(reason, name)) !== "", { what: `an event ${reason}` });
       await expectPauses(name, sinceMs);
       await mend();
-      await settled(name, name === "nowhere" ? 1 : 2, HEAL_MS);
-      await push("delete", "pgw", name, "--wait=false");
-      await served.expectServed();
+      await demo.settled(name === "nowhere" ? 1 : 2, HEAL_MS, name);
+      await demo.kubectl("delete", "pgw", name, "--wait=false");
+      await demo.served.expectServed();
     },
     90_000,
   );
+
+  test("a drain that a policy refuses is told once, tried ever more slowly, moves nobody meanwhile, and goes on once it is allowed", async () => {
+    const before = await namesOf();
+    const [pod = ""] = before.map((one) => one.split(" ")[0] ?? "");
+    const node = await demo.kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}");
+    const grant = "pushfleet.dev/grant";
+    const message = /patching the grant to drain of pods was refused: .*ask the platform team for a friend: ask who runs that policy/;
+    const felt = await demo.served.during(async () => {
+      await denyPods(
+        "UPDATE",
+        `!('${grant}' in object.metadata.annotations) || !object.metadata.annotations['${grant}'].contains('drain')`,
+      );
+      await delay(1_000); // the policy has to be in force: nothing tells when it is
+      const told = await eventsAbout(pod);
+      await demo.cluster.kubectl(["cordon", node]);
+      const shown = await demo.cluster.waitForFleet("push", "demo", "a refused drain", (one) =>
+        message.test(conditionOf(one, "Degraded").message),
+      );
+      expect(conditionOf(shown, "Degraded")).toMatchObject({ status: "True", reason: "WriteRefused" });
+      await expectPauses("demo", Date.now());
+      expect((await eventsAbout(pod)) - told).toBe(1);
+      expect(await namesOf()).toEqual(expect.arrayContaining(before));
+    });
+    expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
+    await allowPods();
+    await waitFor(async () => !(await namesOf()).some((one) => one.startsWith(`${pod} `)), { what: "the drain", deadlineMs: HEAL_MS });
+    await demo.cluster.kubectl(["uncordon", node]);
+    await demo.settled(before.length, HEAL_MS);
+    await demo.served.expectServed();
+  }, 60_000);
 
   // Last: about one object only so many events are written in a while (limits.eventBurst), and the tests above look for theirs.
   test("a label that a policy keeps from being put back is told, tried ever more slowly, and there once the policy is gone", async () => {
     const [pod = ""] = (await namesOf()).map((one) => one.split(" ")[0] ?? "");
     const slot = "pushfleet.dev/slot";
-    const slotOf = () => push("get", "pod", pod, "-o", "jsonpath={.metadata.labels.pushfleet\\.dev/slot}");
+    const slotOf = () => demo.kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.labels.pushfleet\\.dev/slot}");
     const before = await slotOf();
     const degraded = async () =>
-      [await cluster.fleet("push", "demo")].flatMap((one) => (one ? [conditionOf(one, "Degraded").message] : []));
-    const felt = await served.during(async () => {
+      [await demo.cluster.fleet("push", "demo")].flatMap((one) => (one ? [conditionOf(one, "Degraded").message] : []));
+    const felt = await demo.served.during(async () => {
       await denyPods("UPDATE", `!('${slot}' in object.metadata.labels) || '${slot}' in oldObject.metadata.labels`);
       let sinceMs = 0;
       // Until the policy is in force the label comes back.
       const isKeptAway = async () => {
         sinceMs = Date.now();
-        await push("label", "pod", pod, `${slot}-`);
+        await demo.kubectl("label", "pod", pod, `${slot}-`);
         const message = /patching the labels of pods was refused: .*ask the platform team for a friend: ask who runs that policy/;
         await waitFor(async () => (await slotOf()) !== "" || (await degraded()).some((one) => message.test(one)), {
           what: "the label to be put back, or to be told why not",
@@ -325,7 +339,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       await expectPauses("demo", sinceMs);
       await allowPods();
       await waitFor(async () => (await slotOf()) === before, { what: "the label", deadlineMs: HEAL_MS });
-      await settled("demo", (await namesOf()).length, HEAL_MS);
+      await demo.settled((await namesOf()).length, HEAL_MS);
     });
     expect(felt).toMatchObject({ losses: 0, handOvers: 0 });
   }, 60_000);

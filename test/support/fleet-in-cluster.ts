@@ -3,8 +3,11 @@ import type { FleetRole, TlsPem } from "@pushfleet/service";
 import { WebSocket } from "ws";
 import { waitFor } from "../peers/wait-for.js";
 import { signToken } from "./device.js";
-import type { Pod, Secret } from "./kubelet/objects.js";
+import { fleetManifest, fleetSpec, onePool, opaqueSecret, publishersSecret, type SecretNames } from "./fleet-manifest.js";
+import { isConditionTrue, isDeleting, type Pod, type Secret } from "./kubelet/objects.js";
 import type { OperatorCluster } from "./operator-cluster.js";
+
+export { onePool } from "./fleet-manifest.js";
 
 /** A fleet's own keys, so that a token of one fleet opens nothing in another either. */
 export interface FleetKeys {
@@ -75,39 +78,25 @@ export class FleetInCluster {
     return `${this.namespace}/${this.name}`;
   }
 
+  get #secretNames(): SecretNames {
+    return { jwt: `${this.name}-jwt`, publishers: `${this.name}-publishers` };
+  }
+
   /** The Secrets that `manifest` names. */
   get secrets(): readonly object[] {
-    const secret = (part: string, stringData: object) => ({
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: { name: `${this.name}-${part}`, namespace: this.namespace },
-      stringData,
-    });
-    return [secret("jwt", { key: this.#keys.jwtSecret }), secret("publishers", { tokens: `${this.#keys.publishToken}\n` })];
+    const { jwt, publishers } = this.#secretNames;
+    const { jwtSecret, publishToken } = this.#keys;
+    return [opaqueSecret(this.namespace, jwt, { key: jwtSecret }), publishersSecret(this.namespace, publishToken, publishers)];
   }
 
   /** One gateway and one router. */
   spec(redisUrl: string) {
-    const secret = (part: string): string => `${this.name}-${part}`;
-    return {
-      gateway: { workers: 1, auth: { hs256SecretRef: { name: secret("jwt"), key: "key" }, maxLifetimeSeconds: 3600 } },
-      pools: [onePool()],
-      drain: { reconnectsPerSecond: 200, deadlineSeconds: 60, stragglerGraceSeconds: 5 },
-      rollout: { soakSeconds: 1 },
-      router: { minReplicas: 1, maxReplicas: 1, http: { apiTokensSecretRef: { name: secret("publishers"), key: "tokens" } } },
-      registry: { kind: "Redis", url: redisUrl },
-      store: { kind: "Memory", allowVolatile: true },
-      loadBalancer: { service: { type: "ClusterIP" } },
-    };
+    return { ...fleetSpec(redisUrl, this.#secretNames), pools: [onePool({ minReplicas: 1 })] };
   }
 
   /** Fields of `spec` replace those of the one above. */
   manifest(redisUrl: string, spec: object = {}): object {
-    const { namespace, name } = this;
-    return {
-      ...{ apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", metadata: { name, namespace } },
-      spec: { ...this.spec(redisUrl), ...spec },
-    };
+    return fleetManifest(this, redisUrl, { ...this.spec(redisUrl), ...spec });
   }
 
   /** Until its gateways serve and its routers are ready. */
@@ -126,12 +115,12 @@ export class FleetInCluster {
     const selector = encodeURIComponent(`pushfleet.dev/fleet=${this.name},app.kubernetes.io/component=${component}`);
     const { body } = await this.#cluster.kubernetes.request("GET", `/api/v1/namespaces/${this.namespace}/pods?labelSelector=${selector}`);
     const { items } = body as { readonly items: readonly Pod[] };
-    return items.filter((pod) => pod.metadata.deletionTimestamp === undefined);
+    return items.filter((pod) => !isDeleting(pod));
   }
 
   /** Of a pod that is ready. Throws while there is none. */
   async addressOf(component: "gateway" | "router"): Promise<string> {
-    const ready = (await this.podsOf(component)).find(isReady)?.status?.podIP;
+    const ready = (await this.podsOf(component)).find((pod) => isConditionTrue(pod, "Ready"))?.status?.podIP;
     if (ready === undefined) throw new Error(`no ${component} of ${this.place} is ready`);
     return ready;
   }
@@ -180,13 +169,4 @@ export class FleetInCluster {
   close(): void {
     for (const device of this.devices) device.client.close();
   }
-}
-
-/** Gateways in any number up to six. Fields replace those of it. */
-export function onePool(fields: object = {}): object {
-  return { name: "default", minReplicas: 1, maxReplicas: 6, softConnections: 1000, hardConnections: 1500, ...fields };
-}
-
-function isReady({ status }: Pod): boolean {
-  return status?.podIP !== undefined && status.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true;
 }

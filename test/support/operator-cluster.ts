@@ -8,6 +8,7 @@ import { type KubernetesOptions, type KubernetesServer, startKubernetes } from "
 import { type RunningProcess, startProcess } from "../peers/process.js";
 import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder.js";
 import { waitFor } from "../peers/wait-for.js";
+import { opaqueSecret } from "./fleet-manifest.js";
 import type { Pod } from "./kubelet/objects.js";
 import { startTestKubelet, type TestKubelet, type TestKubeletOptions } from "./test-kubelet.js";
 
@@ -81,7 +82,7 @@ export class OperatorCluster {
   async createNamespace(name: string, jwtSecret: string): Promise<void> {
     await this.apply(
       { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { "pod-security.kubernetes.io/enforce": "restricted" } } },
-      { apiVersion: "v1", kind: "Secret", metadata: { name: "jwt", namespace: name }, stringData: { key: jwtSecret } },
+      opaqueSecret(name, "jwt", { key: jwtSecret }),
     );
   }
 

@@ -2,45 +2,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type PassThrough, startPassThrough, type Target } from "../../operator/src/local/pass-through.js";
 import { waitFor } from "../peers/wait-for.js";
 import { Device, signToken } from "./device.js";
-import type { Pod } from "./kubelet/objects.js";
+import type { FleetPlace } from "./fleet-manifest.js";
+import { isConditionTrue, isDeleting, type Pod } from "./kubelet/objects.js";
 import type { OperatorCluster } from "./operator-cluster.js";
 
 export const clientSecret = "a secret of thirty-two bytes or so";
-const publishToken = "tell-me";
-
-export interface FleetPlace {
-  readonly namespace: string;
-  readonly name: string;
-}
-
-/** Who may publish: the Secret that `fleetManifest` names. */
-export function publishersSecret(namespace: string): object {
-  return { apiVersion: "v1", kind: "Secret", metadata: { name: "publishers", namespace }, stringData: { tokens: `${publishToken}\n` } };
-}
-
-/** A small fleet of two gateways and a router. Fields of `spec` replace those of it. */
-export function fleetManifest({ namespace, name }: FleetPlace, redisUrl: string, spec: object = {}): object {
-  return {
-    apiVersion: "pushfleet.dev/v1alpha1",
-    kind: "PushGateway",
-    metadata: { name, namespace },
-    spec: {
-      gateway: { workers: 1, auth: { hs256SecretRef: { name: "jwt", key: "key" }, maxLifetimeSeconds: 3600 } },
-      pools: [onePool()],
-      drain: { reconnectsPerSecond: 200, deadlineSeconds: 60, stragglerGraceSeconds: 5 },
-      rollout: { soakSeconds: 1 },
-      router: { minReplicas: 1, maxReplicas: 1, http: { apiTokensSecretRef: { name: "publishers", key: "tokens" } } },
-      registry: { kind: "Redis", url: redisUrl },
-      store: { kind: "Memory", allowVolatile: true },
-      loadBalancer: { service: { type: "ClusterIP" } },
-      ...spec,
-    },
-  };
-}
-
-export function onePool(fields: object = {}): object {
-  return { name: "default", minReplicas: 2, maxReplicas: 6, softConnections: 1000, hardConnections: 1500, ...fields };
-}
+export const publishToken = "tell-me";
 
 /** What clients felt. */
 export interface Felt {
@@ -159,10 +126,6 @@ export class ServedFleet {
   }
 }
 
-export function isReady(pod: Pod | undefined): boolean {
-  return pod?.metadata.deletionTimestamp === undefined && hasReady(pod);
-}
-
-function hasReady(pod: Pod | undefined): boolean {
-  return pod?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
+function isReady(pod: Pod | undefined): boolean {
+  return pod !== undefined && !isDeleting(pod) && isConditionTrue(pod, "Ready");
 }

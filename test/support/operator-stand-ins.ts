@@ -3,7 +3,7 @@ import { parseGrant } from "../../operator/src/core/index.js";
 import { bindGrpcServer, createGrpcServer, systemClock, type TlsPem, type v1 } from "../../service/src/index.js";
 import type { KubernetesServer } from "../peers/kubernetes.js";
 import { waitFor } from "../peers/wait-for.js";
-import { isDeleting, type Pod } from "./kubelet/objects.js";
+import { isConditionTrue, isDeleting, type Pod } from "./kubelet/objects.js";
 import { SimulatedGateway } from "./simulated-gateway.js";
 import type { StatusStreams } from "./test-kubelet.js";
 
@@ -142,7 +142,7 @@ class StandIn {
   }
 
   get isReady(): boolean {
-    return this.pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
+    return isConditionTrue(this.pod, "Ready");
   }
 
   async open(kubernetes: KubernetesServer, podIp: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { waitFor } from "../peers/wait-for.js";
+import { fleetManifest, fleetSpec } from "./fleet-manifest.js";
 import type { FleetObject, OperatorCluster } from "./operator-cluster.js";
 import { differences, readEndState } from "./operator-end-state.js";
 import type { PodLedger } from "./operator-pod-ledger.js";
@@ -95,28 +96,15 @@ export class Trial {
   #object({ name, pools, revision }: FleetWish, namespace: string): object {
     const { redisUrl, reconnectsPerSecond } = this.#parts;
     const isOnly = Object.keys(pools).length === 1;
-    return {
-      apiVersion: "pushfleet.dev/v1alpha1",
-      kind: "PushGateway",
-      metadata: { name, namespace },
-      spec: {
-        gateway: {
-          workers: 1,
-          auth: { hs256SecretRef: { name: "jwt", key: "key" }, maxLifetimeSeconds: 3600 },
-          heartbeat: { intervalSeconds: 30 + revision },
-        },
-        pools: Object.entries(pools).map(([pool, count]) => ({
-          ...{ name: pool, minReplicas: count, maxReplicas: count, softConnections: 500, hardConnections: 800 },
-          ...(isOnly ? {} : { nodeSelector: { pool } }),
-        })),
-        drain: { reconnectsPerSecond, deadlineSeconds: 120, stragglerGraceSeconds: 5 },
-        rollout: { soakSeconds: 1 },
-        router: { minReplicas: 1, maxReplicas: 1, http: { apiTokensSecretRef: { name: "publishers", key: "tokens" } } },
-        registry: { kind: "Redis", url: redisUrl },
-        store: { kind: "Memory", allowVolatile: true },
-        loadBalancer: { service: { type: "ClusterIP" } },
-      },
-    };
+    const { gateway } = fleetSpec(redisUrl);
+    return fleetManifest({ namespace, name }, redisUrl, {
+      gateway: { ...gateway, heartbeat: { intervalSeconds: 30 + revision } },
+      pools: Object.entries(pools).map(([pool, count]) => ({
+        ...{ name: pool, minReplicas: count, maxReplicas: count, softConnections: 500, hardConnections: 800 },
+        ...(isOnly ? {} : { nodeSelector: { pool } }),
+      })),
+      drain: { reconnectsPerSecond, deadlineSeconds: 120, stragglerGraceSeconds: 5 },
+    });
   }
 }
 

@@ -12,9 +12,9 @@ export interface ClosingPlan {
 }
 
 export function planClosing(context: Context): ClosingPlan {
-  const alive = context.views.filter((view) => !view.dead);
-  const unserved = alive.filter((view) => neverServed(view, context));
-  const closing = alive.filter((view) => !neverServed(view, context));
+  const unserved: PodView[] = [];
+  const closing: PodView[] = [];
+  for (const view of context.views) if (!view.dead) (neverServed(view, context) ? unserved : closing).push(view);
   const deadlineMs = closingDeadline(context, closing);
   const rates = shares(context, closing);
   const why = "the fleet was deleted: its clients are closed within the budget";

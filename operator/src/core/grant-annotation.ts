@@ -1,3 +1,4 @@
+import { parseMapping } from "@pushfleet/protocol";
 import type { PodGrant, PurposeReason } from "./types.js";
 
 /** Where a grant is written on a pod. */
@@ -12,7 +13,7 @@ export function formatGrant(grant: PodGrant): string {
 
 /** Reads the annotation. `undefined`: absent, edited by hand into nonsense, or of a version unknown here. */
 export function parseGrant(text: string | undefined): PodGrant | undefined {
-  const value = text === undefined ? undefined : parseObject(text);
+  const value = text === undefined ? undefined : parseMapping(text);
   if (value === undefined) return undefined;
   const purpose = purposes.find((one) => one === value["purpose"]);
   const reason = reasons.find((one) => one === value["reason"]);
@@ -46,13 +47,4 @@ const numberFields = [
 
 function isAmount(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value) && value >= 0;
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined; // not JSON: as good as absent
-  }
 }

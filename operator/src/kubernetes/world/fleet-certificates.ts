@@ -15,12 +15,12 @@ import {
   trustBundle,
 } from "../certificates/index.js";
 import { authoritySecretName, type Fleet, gatewayTlsSecretName, routerName, routerTlsSecretName } from "../objects/index.js";
+import { type EnsureOutcome, outcomeOf } from "./ensure-outcome.js";
 import type { FleetCaches } from "./fleet-caches.js";
-import { lookAtPlace, showAgain } from "./foreign-object.js";
+import { yieldTo } from "./foreign-object.js";
 import type { GatewayLink } from "./gateway-stream.js";
 import type { GatewayAddress } from "./gateway-streams.js";
 import { inParallel } from "./in-parallel.js";
-import type { EnsureOutcome } from "./owned-objects.js";
 import { StatusConnection } from "./status-connection.js";
 
 export interface FleetCertificatesParts {
@@ -134,22 +134,14 @@ export class FleetCertificates {
 
   async #writeOne({ kind, secret }: SecretWrite): Promise<EnsureOutcome> {
     const { api, caches } = this.#parts;
+    const owned = caches.owned.get("Secret");
     const object = secret as Parameters<typeof api.create<SecretObject>>[1];
     const result: ApiResult<KubernetesObject> =
       kind === "create" ? await api.create(resources.secrets, object) : await api.apply(resources.secrets, object);
-    if (result.kind === "ok") {
-      caches.owned.get("Secret")?.cache.overlay(result.object);
-      return { kind: "ensured" };
-    }
-    if (result.kind === "exists") {
-      // Another operator was faster, or it is somebody else's.
-      const standing = await lookAtPlace(api, resources.secrets, secret);
-      if (standing.kind === "foreign") return { kind: "refused", message: standing.message };
-      const kind = caches.owned.get("Secret");
-      if (standing.kind === "unseen" && kind !== undefined) await showAgain(kind, standing.object.metadata, secret, api);
-    }
-    const told = `Secret ${secret.metadata.name}: ${"message" in result ? result.message : result.kind}`;
-    return { kind: result.kind === "refused" ? "refused" : "not_done", message: told };
+    if (result.kind === "ok") owned?.cache.overlay(result.object);
+    const yielded = result.kind === "exists" && owned !== undefined ? await yieldTo(owned, secret, api) : undefined;
+    // Where another operator was faster, the next plan is made of its certificate.
+    return yielded?.kind === "refused" ? yielded : outcomeOf(result, secret);
   }
 
   #secrets(fleet: Fleet): ReadonlyMap<string, Secret> {

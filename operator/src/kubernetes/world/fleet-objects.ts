@@ -20,13 +20,14 @@ import {
   revisionName,
   type SpecProblem,
 } from "../objects/index.js";
+import type { EnsureOutcome } from "./ensure-outcome.js";
 import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
 import type { FleetCertificates } from "./fleet-certificates.js";
 import type { Problem } from "./fleet-conditions.js";
 import { type FleetRevisions, FleetRevisionsMemory } from "./fleet-revisions.js";
 import { countedLabel } from "./mark-pods.js";
 import type { Node, Pod } from "./observe-pod.js";
-import type { EnsureOutcome, OwnedObjects } from "./owned-objects.js";
+import type { OwnedObjects } from "./owned-objects.js";
 import { RefusalPause } from "./refusal-pause.js";
 import { adoptUnseen, restoreLabels } from "./restore-pods.js";
 import { ensureResumeSecret } from "./resume-secret.js";

@@ -1,12 +1,19 @@
 import type { ApiResult, KubernetesApi, KubernetesObject, ObjectMeta, ReadCache, Resource } from "../api/types.js";
+import { type EnsureOutcome, outcomeOf } from "./ensure-outcome.js";
+
+/** Where objects of a kind are served, and the cache that is to show them. */
+interface ShownKind {
+  readonly resource: Resource;
+  readonly cache: Pick<ReadCache<KubernetesObject>, "overlay">;
+}
 
 export type Standing =
   /** Nothing of that name. */
   | { readonly kind: "free" }
   /** The fleet's own, which the watch does not see: it has lost its label. */
   | { readonly kind: "unseen"; readonly object: KubernetesObject }
-  | { readonly kind: "foreign"; readonly message: string }
-  | { readonly kind: "unknown"; readonly result: ApiResult<never> };
+  /** Nothing may be made there: it is somebody else's, or it is not known whose. */
+  | { readonly kind: "barred"; readonly outcome: EnsureOutcome };
 
 /** What stands where an object that the fleet does not see is to be made. Writing over somebody else's would take it from him, and using it would
  *  hand the fleet's processes what he wrote. */
@@ -14,12 +21,29 @@ export async function lookAtPlace(api: Pick<KubernetesApi, "get">, resource: Res
   const { namespace = "", name } = object.metadata;
   const found = await api.get(resource, { namespace, name });
   if (found.kind === "notFound") return { kind: "free" };
-  if (found.kind !== "ok") return { kind: "unknown", result: found };
+  if (found.kind !== "ok") return { kind: "barred", outcome: outcomeOf(found, object) };
   if (isOwnedAs(found.object, object)) return { kind: "unseen", object: found.object };
   const message =
     `a ${resource.kind} ${name} exists and is not the fleet's (${whose(found.object)}): delete it, or rename it, ` +
     "or make the PushGateway again under another name";
-  return { kind: "foreign", message };
+  return { kind: "barred", outcome: { kind: "refused", message } };
+}
+
+/** What becomes of an object that could not be created because one of that name exists. One of the fleet's own is there to be seen again. */
+export async function yieldTo(
+  kind: ShownKind,
+  object: KubernetesObject,
+  api: Pick<KubernetesApi, "get" | "patch">,
+): Promise<EnsureOutcome> {
+  const standing = await lookAtPlace(api, kind.resource, object);
+  switch (standing.kind) {
+    case "unseen":
+      return outcomeOf(await showAgain(kind, standing.object.metadata, object, api), object);
+    case "barred":
+      return standing.outcome;
+    case "free":
+      return { kind: "not_done", message: `${object.kind} ${object.metadata.name} was deleted meanwhile` };
+  }
 }
 
 /** Whether `live` belongs to the PushGateway that `wanted` is made for. A label, or a name, is no proof: anybody can write it. */
@@ -31,7 +55,7 @@ export function isOwnedAs(live: KubernetesObject, wanted: KubernetesObject): boo
 /** Puts back the labels and the owner of `wanted`, by which the watch finds an object and the fleet knows it for its own. Shows it to the cache
  *  meanwhile. */
 export async function showAgain(
-  { resource, cache }: { readonly resource: Resource; readonly cache: Pick<ReadCache<KubernetesObject>, "overlay"> },
+  { resource, cache }: ShownKind,
   { uid }: Pick<ObjectMeta, "uid">,
   wanted: KubernetesObject,
   api: Pick<KubernetesApi, "patch">,

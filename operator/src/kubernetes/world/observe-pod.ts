@@ -1,4 +1,5 @@
 import type { V1Node, V1Pod } from "@kubernetes/client-node";
+import { isMapping, parseMapping } from "@pushfleet/protocol";
 import type { AcceptedGrant, GatewayReport, ObservedPod } from "../../core/index.js";
 import type { Typed } from "../api/resources.js";
 import { hasAccepted } from "./accepting-gate.js";
@@ -115,18 +116,9 @@ function containerFault({ state, lastState, ready }: ContainerStatus): string | 
 /** The last line of a log, which is a record of ours where the container is. */
 function lastWords(log: string): string {
   const line = log.trim().split("\n").at(-1) ?? "";
-  const { msg, err } = parseRecord(line);
-  const said = [msg, err?.message].filter((one) => typeof one === "string");
+  const { msg, err } = parseMapping(line) ?? {};
+  const said = [msg, isMapping(err) ? err["message"] : undefined].filter((one) => typeof one === "string");
   return said.length === 0 ? line : said.join(": ");
-}
-
-function parseRecord(line: string): { readonly msg?: unknown; readonly err?: { readonly message?: unknown } | null } {
-  try {
-    const record: unknown = line.startsWith("{") ? JSON.parse(line) : undefined;
-    return record ?? {};
-  } catch {
-    return {}; // cut off at its end
-  }
 }
 
 type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];

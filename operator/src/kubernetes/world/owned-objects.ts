@@ -1,4 +1,5 @@
 import type { ApiResult, KubernetesApi, KubernetesObject, ReadCache, Resource } from "../api/types.js";
+import { type EnsureOutcome, outcomeOf } from "./ensure-outcome.js";
 import { fixedFault, isFixed } from "./fixed-object.js";
 import { isOwnedAs, lookAtPlace, showAgain } from "./foreign-object.js";
 
@@ -25,12 +26,6 @@ interface AppliedObject {
   readonly written: string;
 }
 
-export type EnsureOutcome =
-  | { readonly kind: "ensured" }
-  | { readonly kind: "refused"; readonly message: string }
-  /** Try again soon. */
-  | { readonly kind: "not_done"; readonly message: string };
-
 /** Keeps the objects of one fleet as they should be: applied once (server-side apply), and again only when what is wanted changes or when
  *  somebody changed one of *our* fields. What the server adds to an object (defaults, status, other managers' fields) is no change of ours:
  *  an object is compared with what the server answered to our last apply, at the paths that we set. */
@@ -55,8 +50,7 @@ export class OwnedObjects {
       return { kind: "ensured" };
     }
     const standing = live === undefined ? await lookAtPlace(this.#parts.api, kind.resource, object) : undefined;
-    if (standing?.kind === "foreign") return { kind: "refused", message: standing.message };
-    if (standing?.kind === "unknown") return outcomeOf(standing.result, object);
+    if (standing?.kind === "barred") return standing.outcome;
     let result = live !== undefined && isKnown ? await this.#putBack(kind, object) : await this.#parts.api.apply(kind.resource, object);
     if (result.kind === "ok" && hasMore(object, result.object)) result = await this.#putBack(kind, object);
     if (result.kind !== "ok") return outcomeOf(result, object);
@@ -157,11 +151,4 @@ function idOf({ kind, metadata }: KubernetesObject): string {
 
 function keyOf({ metadata }: KubernetesObject): { readonly namespace: string; readonly name: string } {
   return { namespace: metadata.namespace ?? "", name: metadata.name };
-}
-
-/** What became of a write of `object`; a refusal names it, for a webhook's own words may not. */
-export function outcomeOf(result: ApiResult<unknown>, { kind, metadata }: KubernetesObject): EnsureOutcome {
-  if (result.kind === "ok") return { kind: "ensured" };
-  const message = `${kind} ${metadata.name}: ${"message" in result ? result.message : result.kind}`;
-  return { kind: result.kind === "refused" ? "refused" : "not_done", message };
 }
