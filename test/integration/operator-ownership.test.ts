@@ -29,10 +29,39 @@ describeWithPeers(["kubernetes", "redis-server"], "what a fleet owns", () => {
     ["a number of replicas", "deployment/demo-router", "{.spec.replicas}", '[{"op":"replace","path":"/spec/replicas","value":3}]'],
     ["a rule", "networkpolicy/demo-gateway", "{.spec.ingress}", '[{"op":"add","path":"/spec/ingress/-","value":{}}]'],
     ["a budget", "poddisruptionbudget/demo-gateways", "{.spec.minAvailable}", '[{"op":"replace","path":"/spec/minAvailable","value":0}]'],
-  ])("%s that somebody changed is put back", async (_what, object, path, patch) => {
+    ["a selector with one label more", "service/demo", "{.spec.selector}", '[{"op":"add","path":"/spec/selector/by","value":"hand"}]'],
+    [
+      "a budget of other pods",
+      "poddisruptionbudget/demo-gateways",
+      "{.spec.selector}",
+      '[{"op":"add","path":"/spec/selector/matchLabels/by","value":"hand"}]',
+    ],
+    [
+      "a policy for other pods",
+      "networkpolicy/demo-gateway",
+      "{.spec.podSelector}",
+      '[{"op":"add","path":"/spec/podSelector/matchLabels/by","value":"hand"}]',
+    ],
+    [
+      "a field that a template did not have",
+      "deployment/demo-router",
+      "{.spec.template.spec}",
+      '[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"by":"hand"}}]',
+    ],
+  ])("%s, changed by somebody, is put back", async (_what, object, path, patch) => {
     const before = await read(object, path);
     await demo.kubectl("patch", object, "--type=json", "-p", patch);
     await waitFor(async () => (await read(object, path)) === before, { what: `${object} as it was`, deadlineMs: 10_000 });
+  });
+
+  test("an annotation that `kubectl rollout restart` writes stays", async () => {
+    const at = () => read("deployment/demo-router", "{.spec.template.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}");
+    await demo.kubectl("rollout", "restart", "deployment/demo-router");
+    const restartedAt = await at();
+    expect(restartedAt).not.toBe("");
+    await demo.kubectl("patch", "service/demo-router", "--type=json", "-p", '[{"op":"replace","path":"/spec/ports/0/port","value":9999}]');
+    await waitFor(async () => (await read("service/demo-router", "{.spec.ports[0].port}")) !== "9999", { what: "a turn of the fleet" });
+    expect(await at()).toBe(restartedAt);
   });
 
   test("so are an object that somebody deleted, a pod's labels, and its certificate; each told once", async () => {

@@ -42,6 +42,8 @@ describe("why a spec cannot be followed", () => {
     ["error GroupShared", {}, { collisions: [{ field: "router.kafka.groupId", value: "x", other: { namespace: "a", name: "b" } }] }],
     ["warning SysctlInvalid", { pools: [{ name: "a", tuning: { sysctls: { "net.ipv4.route.flush": "1" } } }] }, {}],
     ["warning LoadBalancerTooSmall", { loadBalancer: { kind: "HAProxy" } }, {}],
+    ["warning ReplicasOutOfBounds", { autoscaling: { mode: "External" }, replicas: 50, pools: [{ name: "a", maxReplicas: 2 }] }, {}],
+    ["warning ReplicasOutOfBounds", { autoscaling: { mode: "External" }, replicas: 1, pools: [{ name: "a", minReplicas: 2 }] }, {}],
     ["warning DrainTooSlow", { drain: { reconnectsPerSecond: 100 } }, {}],
     ["warning DrainTooSlow", { drain: { deadlineSeconds: 50 }, pools: [{ name: "a", softConnections: 1, hardConnections: 1 }] }, {}],
   ])("%s for %j with %j", (expected, over, facts) => {
@@ -59,6 +61,7 @@ describe("why a spec cannot be followed", () => {
     ["LoadBalancerTooSmall", { loadBalancer: { kind: "HAProxy" }, gateway: { auth, extraPorts: [8081, 8082, 8083] } }, {}],
     ["StoreNotShared", {}, {}],
     ["DrainTooSlow", { drain: { deadlineSeconds: 1360 } }, {}],
+    ["ReplicasOutOfBounds", { autoscaling: { mode: "External" }, replicas: 2, pools: [{ name: "a", minReplicas: 2, maxReplicas: 3 }] }, {}],
   ])("no %s for %j with %j", (reason, over, facts) => {
     expect(problems(over, facts).map((one) => one.reason)).not.toContain(reason);
   });

@@ -2,6 +2,7 @@ import { limits } from "@pushfleet/protocol";
 import { hostPortExpected, isHostPort, isKeyPrefix, isRedisAddress, redisAddressExpected } from "@pushfleet/service";
 import { defaultSettings, describeInfeasible, estimateDrain } from "../../core/index.js";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
+import { fillPools } from "../../manifest/index.js";
 import { hasCredentials } from "./configuration-parts.js";
 import type { Collision } from "./fleet-collisions.js";
 import { haproxyCapacity, podsMax } from "./haproxy-configuration.js";
@@ -40,6 +41,7 @@ export function fleetProblems(spec: PushGatewaySpec, known: KnownSurroundings): 
     ...addressProblems(spec),
     ...secretProblems(spec, known),
     ...poolProblems(spec),
+    ...replicasProblems(spec),
     ...drainProblems(spec),
     ...sysctlProblems(spec),
     ...nameProblems(known),
@@ -170,6 +172,18 @@ function* poolProblems({ pools }: PushGatewaySpec): Iterable<SpecProblem> {
       "values of one label, or taint the nodes of one and let only that pool tolerate it";
     yield error("PoolsOverlap", "spec.pools", message);
   }
+}
+
+/** An autoscaler would wait for ever for what the pools' bounds do not allow. */
+function* replicasProblems({ autoscaling, pools, replicas }: PushGatewaySpec): Iterable<SpecProblem> {
+  if (autoscaling.mode !== "External" || replicas === undefined) return;
+  const made = fillPools(pools, replicas).reduce((sum, each) => sum + each, 0);
+  if (made === replicas) return;
+  const bound = made < replicas ? "maxReplicas" : "minReplicas";
+  const message =
+    `replicas ${replicas} is ${made < replicas ? "above" : "below"} what the pools' ${bound} allow together, so that there will be ${made}: ` +
+    `change pools[].${bound}, or the bounds of the autoscaler that writes replicas`;
+  yield warning("ReplicasOutOfBounds", "spec.replicas", message);
 }
 
 /** DrainBlocked tells it of gateways that are full already: when they have to go. */

@@ -2,6 +2,7 @@ import type { ApiResult, KubernetesApi, KubernetesObject, ReadCache, Resource } 
 import { type EnsureOutcome, outcomeOf } from "./ensure-outcome.js";
 import { fixedFault, isFixed } from "./fixed-object.js";
 import { isOwnedAs, lookAtPlace, showAgain } from "./foreign-object.js";
+import { hasMore, keptOf, mergePatch } from "./object-drift.js";
 
 /** One kind of owned object: where it is served and what is known of it. */
 export interface OwnedKind {
@@ -22,13 +23,13 @@ interface AppliedObject {
   readonly wanted: string;
   readonly uid: string;
   resourceVersion: string;
-  /** The paths of the wanted object, as the server answered them. */
+  /** What is ours to keep of it (object-drift.ts), as the server answered it, in JSON. */
   readonly written: string;
 }
 
 /** Keeps the objects of one fleet as they should be: applied once (server-side apply), and again only when what is wanted changes or when
- *  somebody changed one of *our* fields. What the server adds to an object (defaults, status, other managers' fields) is no change of ours:
- *  an object is compared with what the server answered to our last apply, at the paths that we set. */
+ *  somebody changed them. What the server and its webhooks add to an object as they answer (defaults, status) is no change: an object is compared
+ *  with that answer. What was added by hand before this process wrote first is taken for such. */
 export class OwnedObjects {
   readonly #parts: OwnedObjectsParts;
   readonly #applied = new Map<string, AppliedObject>();
@@ -51,8 +52,7 @@ export class OwnedObjects {
     }
     const standing = live === undefined ? await lookAtPlace(this.#parts.api, kind.resource, object) : undefined;
     if (standing?.kind === "barred") return standing.outcome;
-    let result = live !== undefined && isKnown ? await this.#putBack(kind, object) : await this.#parts.api.apply(kind.resource, object);
-    if (result.kind === "ok" && hasMore(object, result.object)) result = await this.#putBack(kind, object);
+    const result = live !== undefined && isKnown ? await this.#putBack(kind, object, live, applied) : await this.#apply(kind, object);
     if (result.kind !== "ok") return outcomeOf(result, object);
     kind.cache.overlay(result.object);
     this.#remember(id, wanted, object, result.object);
@@ -96,19 +96,36 @@ export class OwnedObjects {
     return result.kind === "notFound" || result.kind === "conflict" ? { kind: "ensured" } : outcomeOf(result, object);
   }
 
-  /** Server-side apply leaves what another manager has put into a list of ours: a port that was renumbered would stand there twice. So the fields are
-   *  written as they should be first, lists whole, and then applied, to be ours again. */
-  async #putBack({ resource }: OwnedKind, object: KubernetesObject): Promise<ApiResult<KubernetesObject>> {
+  /** Server-side apply leaves what another manager has put into a list of ours: a port that was renumbered would stand there twice. */
+  async #apply(kind: OwnedKind, object: KubernetesObject): Promise<ApiResult<KubernetesObject>> {
+    const result = await this.#parts.api.apply(kind.resource, object);
+    if (result.kind !== "ok" || !hasMore(object, result.object)) return result;
     const { name: _name, namespace: _namespace, ...metadata } = object.metadata;
-    const written = await this.#parts.api.patch(resource, keyOf(object), { ...object, metadata });
-    // Not there any more, or refused: applying makes it, or says why not.
-    if (written.kind === "unavailable") return written;
+    return await this.#rewrite(kind, object, { ...object, metadata });
+  }
+
+  /** As the server answered last, what was added since taken away. */
+  async #putBack(
+    kind: OwnedKind,
+    object: KubernetesObject,
+    live: KubernetesObject,
+    { written }: AppliedObject,
+  ): Promise<ApiResult<KubernetesObject>> {
+    const change = mergePatch(keptOf(object, live), JSON.parse(written)) as object;
+    return await this.#rewrite(kind, object, change);
+  }
+
+  /** Fields are written as they should be, lists whole, and then applied, to be ours again. */
+  async #rewrite({ resource }: OwnedKind, object: KubernetesObject, change: object): Promise<ApiResult<KubernetesObject>> {
+    const written = await this.#parts.api.patch(resource, keyOf(object), change);
+    if (written.kind === "unavailable" || written.kind === "refused") return written;
+    // Not there any more, or changed meanwhile: applying makes it, or says why not.
     return await this.#parts.api.apply(resource, object);
   }
 
   #remember(id: string, wanted: string, object: KubernetesObject, written: KubernetesObject): void {
     const { uid = "", resourceVersion = "" } = written.metadata;
-    this.#applied.set(id, { wanted, uid, resourceVersion, written: JSON.stringify(atPathsOf(object, written)) });
+    this.#applied.set(id, { wanted, uid, resourceVersion, written: JSON.stringify(keptOf(object, written)) });
   }
 
   #kindOf({ kind, metadata }: KubernetesObject): OwnedKind {
@@ -121,28 +138,7 @@ export class OwnedObjects {
 function hasDrifted(object: KubernetesObject, live: KubernetesObject, applied: AppliedObject): boolean {
   const { uid, resourceVersion } = live.metadata;
   if (uid === applied.uid && resourceVersion === applied.resourceVersion) return false;
-  return JSON.stringify(atPathsOf(object, live)) !== applied.written;
-}
-
-/** Somebody else's items stand in a list of ours. */
-function hasMore(wanted: unknown, live: unknown): boolean {
-  if (Array.isArray(wanted)) {
-    return Array.isArray(live) && (live.length > wanted.length || wanted.some((item, index) => hasMore(item, live[index])));
-  }
-  if (typeof wanted !== "object" || wanted === null || typeof live !== "object" || live === null) return false;
-  const there = live as Readonly<Record<string, unknown>>;
-  return Object.entries(wanted).some(([name, field]) => hasMore(field, there[name]));
-}
-
-/** What `live` has at the paths that `wanted` sets. A list counts as a whole: one more port is a change. */
-export function atPathsOf(wanted: unknown, live: unknown): unknown {
-  if (Array.isArray(wanted)) {
-    if (!Array.isArray(live)) return null;
-    return live.map((item, index) => (index < wanted.length ? atPathsOf(wanted[index], item) : item));
-  }
-  if (typeof wanted !== "object" || wanted === null) return live ?? null;
-  const there = typeof live === "object" && live !== null ? (live as Readonly<Record<string, unknown>>) : {};
-  return Object.fromEntries(Object.entries(wanted).map(([name, field]) => [name, atPathsOf(field, there[name])]));
+  return JSON.stringify(keptOf(object, live)) !== applied.written;
 }
 
 function idOf({ kind, metadata }: KubernetesObject): string {
