@@ -292,7 +292,11 @@ describeWithPeers(["kubernetes", "redis-server", "kafka-server"], "fleets of one
     expect(await cluster.gateways("desk", "keyed")).toEqual([]);
     await cluster.kubectl(["-n", "desk", "delete", "secret", "keyed-resume"]);
     await keyed.waitUntilServing();
-    expect((await keyed.readSecret("keyed-resume"))["key"]).toMatch(/^[\w-]{43}$/);
+    const { key = "" } = await keyed.readSecret("keyed-resume");
+    expect(key).toMatch(/^[\w-]{43}$/);
+    const edit = { type: "application/merge-patch+json", content: JSON.stringify({ stringData: { key: "by hand" } }) } as const;
+    const edited = await cluster.kubernetes.request("PATCH", "/api/v1/namespaces/desk/secrets/keyed-resume", edit);
+    expect(edited).toMatchObject({ status: 422, body: { message: expect.stringContaining("immutable") } });
     await cluster.kubectl(["-n", "desk", "delete", "pushgateway", "keyed", "--wait=false"]);
   });
 

@@ -37,13 +37,14 @@ export function needsResumeSecret({ spec }: Fleet): boolean {
 }
 
 /** The key of resume tokens, the same for all gateways. Made once, from 32 random bytes, and kept: a new one makes clients queue with the
- *  others at their next reconnect. */
+ *  others at their next reconnect. Gateways read it at their start only, so nobody may edit it: those made before and after would have two. */
 export function buildResumeSecret(fleet: Fleet, key: Uint8Array): Made<V1Secret> {
   return {
     apiVersion: "v1",
     kind: "Secret",
     metadata: ownedMeta(fleet, { name: resumeSecretName(fleet), component: "gateway" }),
     type: "Opaque",
+    immutable: true,
     data: { [resumeSecretKey]: Buffer.from(Buffer.from(key).toString("base64url")).toString("base64") },
   };
 }
