@@ -24,45 +24,18 @@ describeWithPeers(["kubernetes", "redis-server"], "what a fleet owns", () => {
   /** What one part of an object is now, by JSON path. */
   const read = (object: string, path: string) => demo.kubectl("get", object, "--ignore-not-found", "-o", `jsonpath=${path}`);
 
+  const isPutBack = async (object: string, path: string, patch: string): Promise<void> => {
+    const before = await read(object, path);
+    await demo.kubectl("patch", object, "--type=json", "-p", patch);
+    await waitFor(async () => (await read(object, path)) === before, { what: `${object} as it was`, deadlineMs: 10_000 });
+  };
+
   test.each([
     ["a port", "service/demo-router", "{.spec.ports[0].port}", '[{"op":"replace","path":"/spec/ports/0/port","value":9999}]'],
     ["a number of replicas", "deployment/demo-router", "{.spec.replicas}", '[{"op":"replace","path":"/spec/replicas","value":3}]'],
     ["a rule", "networkpolicy/demo-gateway", "{.spec.ingress}", '[{"op":"add","path":"/spec/ingress/-","value":{}}]'],
     ["a budget", "poddisruptionbudget/demo-gateways", "{.spec.minAvailable}", '[{"op":"replace","path":"/spec/minAvailable","value":0}]'],
-    ["a selector with one label more", "service/demo", "{.spec.selector}", '[{"op":"add","path":"/spec/selector/by","value":"hand"}]'],
-    [
-      "a budget of other pods",
-      "poddisruptionbudget/demo-gateways",
-      "{.spec.selector}",
-      '[{"op":"add","path":"/spec/selector/matchLabels/by","value":"hand"}]',
-    ],
-    [
-      "a policy for other pods",
-      "networkpolicy/demo-gateway",
-      "{.spec.podSelector}",
-      '[{"op":"add","path":"/spec/podSelector/matchLabels/by","value":"hand"}]',
-    ],
-    [
-      "a field that a template did not have",
-      "deployment/demo-router",
-      "{.spec.template.spec}",
-      '[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"by":"hand"}}]',
-    ],
-  ])("%s, changed by somebody, is put back", async (_what, object, path, patch) => {
-    const before = await read(object, path);
-    await demo.kubectl("patch", object, "--type=json", "-p", patch);
-    await waitFor(async () => (await read(object, path)) === before, { what: `${object} as it was`, deadlineMs: 10_000 });
-  });
-
-  test("an annotation that `kubectl rollout restart` writes stays", async () => {
-    const at = () => read("deployment/demo-router", "{.spec.template.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}");
-    await demo.kubectl("rollout", "restart", "deployment/demo-router");
-    const restartedAt = await at();
-    expect(restartedAt).not.toBe("");
-    await demo.kubectl("patch", "service/demo-router", "--type=json", "-p", '[{"op":"replace","path":"/spec/ports/0/port","value":9999}]');
-    await waitFor(async () => (await read("service/demo-router", "{.spec.ports[0].port}")) !== "9999", { what: "a turn of the fleet" });
-    expect(await at()).toBe(restartedAt);
-  });
+  ])("%s that somebody changed is put back", async (_what, object, path, patch) => await isPutBack(object, path, patch));
 
   test("so are an object that somebody deleted, a pod's labels, and its certificate; each told once", async () => {
     await demo.kubectl("delete", "service/demo-gateways");
@@ -128,6 +101,39 @@ describeWithPeers(["kubernetes", "redis-server"], "what a fleet owns", () => {
       await demo.settled(2);
     },
   );
+
+  // After those that look for events: of one object no more than a number of normal ones are written.
+  test.each([
+    ["a label in a selector", "service/demo", "{.spec.selector}", '[{"op":"add","path":"/spec/selector/by","value":"hand"}]'],
+    [
+      "a label in a budget's selector",
+      "poddisruptionbudget/demo-gateways",
+      "{.spec.selector}",
+      '[{"op":"add","path":"/spec/selector/matchLabels/by","value":"hand"}]',
+    ],
+    [
+      "a label in a policy's selector",
+      "networkpolicy/demo-gateway",
+      "{.spec.podSelector}",
+      '[{"op":"add","path":"/spec/podSelector/matchLabels/by","value":"hand"}]',
+    ],
+    [
+      "a field of a template",
+      "deployment/demo-router",
+      "{.spec.template.spec}",
+      '[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"by":"hand"}}]',
+    ],
+  ])("%s, which somebody added, is taken away", async (_what, object, path, patch) => await isPutBack(object, path, patch));
+
+  test("an annotation that `kubectl rollout restart` writes stays", async () => {
+    const at = () => read("deployment/demo-router", "{.spec.template.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}");
+    await demo.kubectl("rollout", "restart", "deployment/demo-router");
+    const restartedAt = await at();
+    expect(restartedAt).not.toBe("");
+    await demo.kubectl("patch", "service/demo-router", "--type=json", "-p", '[{"op":"replace","path":"/spec/ports/0/port","value":9999}]');
+    await waitFor(async () => (await read("service/demo-router", "{.spec.ports[0].port}")) !== "9999", { what: "a turn of the fleet" });
+    expect(await at()).toBe(restartedAt);
+  });
 
   test("goes with the fleet: clients are told to try again later, then nothing is left; the name can be used again", async () => {
     const served = await ServedFleet.connect(demo.cluster, place, 6);
