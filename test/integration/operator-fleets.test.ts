@@ -11,7 +11,8 @@ import { describeWithPeers } from "../peers/peer.js";
 import type { RunningProcess } from "../peers/process.js";
 import { type RedisServer, startRedis } from "../peers/redis.js";
 import { waitFor } from "../peers/wait-for.js";
-import { type FleetDevice, FleetInCluster, onePool } from "../support/fleet-in-cluster.js";
+import { type FleetDevice, FleetInCluster } from "../support/fleet-in-cluster.js";
+import { onePool } from "../support/fleet-manifest.js";
 import { conditionOf, type OperatorCluster, startOperatorCluster } from "../support/operator-cluster.js";
 import { codeOfCall, gatewayMethods, routerMethods } from "../support/uninvited-caller.js";
 

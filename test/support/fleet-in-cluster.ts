@@ -7,8 +7,6 @@ import { fleetManifest, fleetSpec, onePool, opaqueSecret, publishersSecret, type
 import { isConditionTrue, isDeleting, type Pod, type Secret } from "./kubelet/objects.js";
 import type { OperatorCluster } from "./operator-cluster.js";
 
-export { onePool } from "./fleet-manifest.js";
-
 /** A fleet's own keys, so that a token of one fleet opens nothing in another either. */
 export interface FleetKeys {
   readonly jwtSecret: string;

@@ -64,7 +64,7 @@ export async function planCertificates(facts: CertificateFacts): Promise<Certifi
     return { writes: [], authorities, problems: brought.problems, nextAtMs: nowMs + limits.certificateSettleMs };
   }
   const writes = step.kind === "keep" ? [] : [writeOf(facts, buildAuthoritySecret(fleet, authorities), "why" in step ? step.why : "")];
-  for (const leaf of leaves) writes.push(...(await planSecret(facts, authorities, leaf)));
+  for (const leaf of leaves) writes.push(...planSecret(facts, authorities, leaf));
   return { writes, authorities, problems: brought.problems, nextAtMs: nextAtMs(authorities, leaves, writes.length > 0, nowMs) };
 }
 
@@ -134,11 +134,11 @@ async function takeStep(
   }
 }
 
-async function planSecret(
+function planSecret(
   facts: CertificateFacts,
   authorities: Authorities,
   leaf: { readonly wanted: WantedLeaf; readonly facts: LeafFacts | "missing" | "new" },
-): Promise<readonly SecretWrite[]> {
+): readonly SecretWrite[] {
   const { fleet, secrets, nowMs } = facts;
   const { wanted } = leaf;
   const step = planLeaf(leaf.facts, stateOf(authorities), nowMs);

@@ -1,3 +1,4 @@
+import { isMapping } from "@pushfleet/protocol";
 import type { KubernetesObject } from "../api/types.js";
 
 /*
@@ -5,7 +6,12 @@ import type { KubernetesObject } from "../api/types.js";
  * what there is now: its defaults and its spelling of quantities are in both.
  */
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** The merge patch that takes back what was changed since the server answered `kept`; `undefined` where nothing was. */
+export function whatPutsBack(wanted: KubernetesObject, live: KubernetesObject, kept: Fields): object | undefined {
+  return mergePatch(keptOf(wanted, live), kept) as object | undefined;
+}
 
 /** What is ours to keep of a live object: the paths that `wanted` sets, and all of `spec`. A field that is added there by hand does as much as one
  *  that is changed: a Service with one more label in its selector finds nobody. */
@@ -18,8 +24,8 @@ function specOf(wanted: KubernetesObject, live: Fields): Fields {
   const { template, loadBalancerIP: _, ...rest } = live; // written by implementations of load balancers
   const ours = ("spec" in wanted ? wanted.spec : {}) as Fields;
   const address = "loadBalancerIP" in ours ? { loadBalancerIP: live["loadBalancerIP"] ?? null } : {};
-  if (!isFields(template)) return { ...rest, ...address };
-  const metadata = atPathsOf(isFields(ours["template"]) ? ours["template"]["metadata"] : {}, template["metadata"]);
+  if (!isMapping(template)) return { ...rest, ...address };
+  const metadata = atPathsOf(isMapping(ours["template"]) ? ours["template"]["metadata"] : {}, template["metadata"]);
   return { ...rest, ...address, template: { ...template, metadata } }; // `kubectl rollout restart` writes an annotation
 }
 
@@ -29,14 +35,14 @@ export function atPathsOf(wanted: unknown, live: unknown): unknown {
     if (!Array.isArray(live)) return null;
     return live.map((item, index) => (index < wanted.length ? atPathsOf(wanted[index], item) : item));
   }
-  if (typeof wanted !== "object" || wanted === null) return live ?? null;
-  const there = isFields(live) ? live : {};
+  if (!isMapping(wanted)) return live ?? null;
+  const there = isMapping(live) ? live : {};
   return Object.fromEntries(Object.entries(wanted).map(([name, field]) => [name, atPathsOf(field, there[name])]));
 }
 
 /** The merge patch (RFC 7396) that makes `to` of `from`, or `undefined` where they are alike. Lists are written whole. */
 export function mergePatch(from: unknown, to: unknown): unknown {
-  if (!isFields(from) || !isFields(to)) return JSON.stringify(from) === JSON.stringify(to) ? undefined : to;
+  if (!isMapping(from) || !isMapping(to)) return JSON.stringify(from) === JSON.stringify(to) ? undefined : to;
   const changes = [...new Set([...Object.keys(from), ...Object.keys(to)])].flatMap((name) => {
     if (!(name in to)) return [[name, null] as const];
     if (!(name in from)) return [[name, to[name]] as const];
@@ -51,10 +57,6 @@ export function hasMore(wanted: unknown, live: unknown): boolean {
   if (Array.isArray(wanted)) {
     return Array.isArray(live) && (live.length > wanted.length || wanted.some((item, index) => hasMore(item, live[index])));
   }
-  if (!isFields(wanted) || !isFields(live)) return false;
+  if (!isMapping(wanted) || !isMapping(live)) return false;
   return Object.entries(wanted).some(([name, field]) => hasMore(field, live[name]));
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

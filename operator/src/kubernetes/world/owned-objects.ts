@@ -2,7 +2,7 @@ import type { ApiResult, KubernetesApi, KubernetesObject, ReadCache, Resource } 
 import { type EnsureOutcome, outcomeOf } from "./ensure-outcome.js";
 import { fixedFault, isFixed } from "./fixed-object.js";
 import { isOwnedAs, lookAtPlace, showAgain } from "./foreign-object.js";
-import { hasMore, keptOf, mergePatch } from "./object-drift.js";
+import { type Fields, hasMore, keptOf, whatPutsBack } from "./object-drift.js";
 
 /** One kind of owned object: where it is served and what is known of it. */
 export interface OwnedKind {
@@ -23,8 +23,8 @@ interface AppliedObject {
   readonly wanted: string;
   readonly uid: string;
   resourceVersion: string;
-  /** What is ours to keep of it (object-drift.ts), as the server answered it, in JSON. */
-  readonly written: string;
+  /** What is ours to keep of it (object-drift.ts), as the server answered it. */
+  readonly kept: Fields;
 }
 
 /** Keeps the objects of one fleet as they should be: applied once (server-side apply), and again only when what is wanted changes or when
@@ -46,13 +46,14 @@ export class OwnedObjects {
     const wanted = JSON.stringify(object);
     const applied = this.#applied.get(id);
     const isKnown = applied?.wanted === wanted;
-    if (live !== undefined && isKnown && !hasDrifted(object, live, applied)) {
+    const change = live !== undefined && isKnown ? changeOf(object, live, applied) : undefined;
+    if (live !== undefined && isKnown && change === undefined) {
       applied.resourceVersion = live.metadata.resourceVersion ?? "";
       return { kind: "ensured" };
     }
     const standing = live === undefined ? await lookAtPlace(this.#parts.api, kind.resource, object) : undefined;
     if (standing?.kind === "barred") return standing.outcome;
-    const result = live !== undefined && isKnown ? await this.#putBack(kind, object, live, applied) : await this.#apply(kind, object);
+    const result = change === undefined ? await this.#apply(kind, object) : await this.#rewrite(kind, object, change);
     if (result.kind !== "ok") return outcomeOf(result, object);
     kind.cache.overlay(result.object);
     this.#remember(id, wanted, object, result.object);
@@ -104,17 +105,6 @@ export class OwnedObjects {
     return await this.#rewrite(kind, object, { ...object, metadata });
   }
 
-  /** As the server answered last, what was added since taken away. */
-  async #putBack(
-    kind: OwnedKind,
-    object: KubernetesObject,
-    live: KubernetesObject,
-    { written }: AppliedObject,
-  ): Promise<ApiResult<KubernetesObject>> {
-    const change = mergePatch(keptOf(object, live), JSON.parse(written)) as object;
-    return await this.#rewrite(kind, object, change);
-  }
-
   /** Fields are written as they should be, lists whole, and then applied, to be ours again. */
   async #rewrite({ resource }: OwnedKind, object: KubernetesObject, change: object): Promise<ApiResult<KubernetesObject>> {
     const written = await this.#parts.api.patch(resource, keyOf(object), change);
@@ -125,7 +115,7 @@ export class OwnedObjects {
 
   #remember(id: string, wanted: string, object: KubernetesObject, written: KubernetesObject): void {
     const { uid = "", resourceVersion = "" } = written.metadata;
-    this.#applied.set(id, { wanted, uid, resourceVersion, written: JSON.stringify(keptOf(object, written)) });
+    this.#applied.set(id, { wanted, uid, resourceVersion, kept: keptOf(object, written) });
   }
 
   #kindOf({ kind, metadata }: KubernetesObject): OwnedKind {
@@ -135,10 +125,10 @@ export class OwnedObjects {
   }
 }
 
-function hasDrifted(object: KubernetesObject, live: KubernetesObject, applied: AppliedObject): boolean {
+/** What puts it back; `undefined`: nobody changed it. */
+function changeOf(object: KubernetesObject, live: KubernetesObject, applied: AppliedObject): object | undefined {
   const { uid, resourceVersion } = live.metadata;
-  if (uid === applied.uid && resourceVersion === applied.resourceVersion) return false;
-  return JSON.stringify(keptOf(object, live)) !== applied.written;
+  return uid === applied.uid && resourceVersion === applied.resourceVersion ? undefined : whatPutsBack(object, live, applied.kept);
 }
 
 function idOf({ kind, metadata }: KubernetesObject): string {
