@@ -137,6 +137,8 @@ export const operatorLimits = {
   eventQueueMax: 1_000,
   /** Of `note`: the API refuses more. */
   eventNoteBytesMax: 1_024,
+  /** Of what was done to several pods at once. */
+  eventPodsNamed: 5,
   eventStopMs: 2_000,
 
   // operator: pods it makes

@@ -36,3 +36,15 @@ test("events tell who refused: the API server a write, or a gateway what it was 
     { type: "Warning", reason: "GatewayRefused", action: "Cordon", note: "a: its gateway says: no" },
   ]);
 });
+
+test("what was done to many pods for one reason is one event that names the first of them", () => {
+  const object = { apiVersion: "v", kind: "PushGateway", metadata: { name: "demo" } } as PushGatewayObject;
+  const create = (pod: string, why: string) => ({ kind: "createPod", pod, pool: "p", slot: 0, revision: "r", grant: firstGrant, why }) as const;
+  const seven = Array.from({ length: 7 }, (_, slot) => create(`demo-${slot}`, "7 wanted"));
+  const cordon = { kind: "cordon", pod: "demo-8", uid: "8", version: "1", grant: firstGrant, why: "7 wanted" } as const;
+  expect(actionEvents(object, { done: [...seven, create("demo-7", "a node is lost"), cordon], refusals: [] })).toMatchObject([
+    { reason: "GatewayCreated", note: "demo-0, demo-1, demo-2, demo-3, demo-4 and 2 more: 7 wanted" },
+    { reason: "GatewayCreated", note: "demo-7: a node is lost" },
+    { reason: "GatewayCordoned", note: "demo-8: 7 wanted" },
+  ]);
+});
