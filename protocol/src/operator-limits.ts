@@ -42,6 +42,9 @@ export const operatorLimits = {
   statusWriteMs: 10_000,
   /** Of all fleets together, a second: above 120 fleets each is written less often. */
   statusNumbersPerSecond: 12,
+  /** What happens to pods, of all fleets together, a second, and how long a fleet counts as one that tells of it. */
+  statusTellsPerSecond: 20,
+  statusTellingMs: 10_000,
   /** Creating a pod that was refused (a quota, a webhook) is tried again after the first, doubled each time, at most after the second: how late
    *  a fleet is when the cause has gone. */
   createRefusedMs: 1_000,

@@ -10,8 +10,9 @@ import { FleetObjects } from "./world/fleet-objects.js";
 import { type FleetParts, FleetReconciler } from "./world/fleet-reconciler.js";
 import { OwnedObjects } from "./world/owned-objects.js";
 import { RouterScaler } from "./world/router-scaler.js";
+import { StatusPace } from "./world/status-pace.js";
 
-export interface FleetControllerParts extends Omit<FleetParts, "api" | "objects" | "connect" | "onChange"> {
+export interface FleetControllerParts extends Omit<FleetParts, "api" | "objects" | "pace" | "connect" | "onChange"> {
   readonly api: KubernetesApi;
   readonly metrics: Registry;
   /** Aborts when this process does not lead any more. */
@@ -32,6 +33,7 @@ export class FleetController {
   readonly #queue: WorkQueue;
   readonly #stopping = new AbortController();
   readonly #slots = new FairSlots(limits.fleetWritesAtOnce);
+  readonly #pace = new StatusPace();
 
   constructor(parts: FleetControllerParts) {
     this.#parts = parts;
@@ -91,6 +93,7 @@ export class FleetController {
       ...this.#parts,
       api,
       objects,
+      pace: this.#pace,
       connect: (gateway) => certificates.connect(gateway),
       // Soon is soon enough for a change of load.
       onChange: () => this.#queue.addAfter(name, limits.planChangedMs),

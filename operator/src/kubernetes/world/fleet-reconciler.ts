@@ -29,12 +29,13 @@ import type { FleetObjects, Prepared } from "./fleet-objects.js";
 import type { GatewayLink } from "./gateway-stream.js";
 import { type GatewayAddress, GatewayStreams } from "./gateway-streams.js";
 import { markPods } from "./mark-pods.js";
-import { observePod, type Pod, podFault } from "./observe-pod.js";
+import { isOver, observePod, type Pod, podFault } from "./observe-pod.js";
 import { actionEvents, conditionEvents } from "./plan-events.js";
 import { grantOf } from "./pod-grant.js";
 import { identityOf } from "./pod-identity.js";
 import { RefusedCreates } from "./refused-creates.js";
 import { RefusedSteps } from "./refused-steps.js";
+import type { StatusPace } from "./status-pace.js";
 import { rememberedStatus, StatusWriter } from "./status-writer.js";
 
 export interface FleetParts {
@@ -46,6 +47,8 @@ export interface FleetParts {
   readonly logger: Logger;
   readonly leadership: Leadership;
   readonly objects: FleetObjects;
+  /** Of the statuses of all fleets. */
+  readonly pace: StatusPace;
   readonly connect: (gateway: GatewayAddress) => GatewayLink;
   /** Something of the fleet's gateways changed that a plan may depend on. */
   readonly onChange: () => void;
@@ -148,7 +151,7 @@ export class FleetReconciler {
     const applied = await this.#apply(object, actions, status, prepared, signal);
     if (signal.aborted) return again(0);
     const marked = object.spec.dryRun ? true : await this.#mark(object, status);
-    const isTold = await this.#tell(object, status, { prepared, deleting, isTellingNew });
+    const isTold = await this.#tell(object, status, { pods, prepared, deleting, isTellingNew });
     const isMoving = actions.length > 0 || !marked || applied.isPartial || prepared.isPartial || !isTold || status.podsByState.Draining > 0;
     return again(isMoving ? limits.planMovingMs : limits.planSettledMs);
   }
@@ -235,7 +238,7 @@ export class FleetReconciler {
       tuning: tuningVerified(gateways, object.spec.pools),
       refusals: [...api.told, ...prepared.refusals, ...this.#refused.told, ...this.#refusedSteps.told(clock.monotonicMs())],
       podFaults: [
-        ...pods.flatMap((pod) => podFault(pod) ?? []),
+        ...turn.pods.flatMap((pod) => podFault(pod) ?? []),
         ...deployedFaults({ ...this.#key, uid: object.metadata.uid ?? "" }, this.#parts.caches),
       ],
       dryRun: object.spec.dryRun,
@@ -272,6 +275,8 @@ function takeOne(left: Map<string, number>, pool: string): boolean {
 
 /** What a turn found, as its status tells it. */
 interface Turn {
+  /** As they were planned for: one that ended says why, and has been deleted since. */
+  readonly pods: readonly Pod[];
   readonly prepared: Prepared;
   readonly deleting: boolean;
   readonly isTellingNew: boolean;
@@ -281,8 +286,7 @@ interface Turn {
 function addressOf(pod: Pod): readonly GatewayAddress[] {
   const { uid, name } = pod.metadata;
   const ip = pod.status?.podIP;
-  const isOver = pod.status?.phase === "Failed" || pod.status?.phase === "Succeeded";
-  if (uid === undefined || ip === undefined || isOver) return [];
+  if (uid === undefined || ip === undefined || isOver(pod)) return [];
   return [{ uid, pod: name, address: `${ip.includes(":") ? `[${ip}]` : ip}:${ports.gatewayGrpc}` }];
 }
 

@@ -39,7 +39,8 @@ test("events tell who refused: the API server a write, or a gateway what it was 
 
 test("what was done to many pods for one reason is one event that names the first of them", () => {
   const object = { apiVersion: "v", kind: "PushGateway", metadata: { name: "demo" } } as PushGatewayObject;
-  const create = (pod: string, why: string) => ({ kind: "createPod", pod, pool: "p", slot: 0, revision: "r", grant: firstGrant, why }) as const;
+  const create = (pod: string, why: string) =>
+    ({ kind: "createPod", pod, pool: "p", slot: 0, revision: "r", grant: firstGrant, why }) as const;
   const seven = Array.from({ length: 7 }, (_, slot) => create(`demo-${slot}`, "7 wanted"));
   const cordon = { kind: "cordon", pod: "demo-8", uid: "8", version: "1", grant: firstGrant, why: "7 wanted" } as const;
   expect(actionEvents(object, { done: [...seven, create("demo-7", "a node is lost"), cordon], refusals: [] })).toMatchObject([
