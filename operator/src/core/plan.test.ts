@@ -68,6 +68,14 @@ describe("pods that should be there", () => {
     expect(told(later(observed, first.status, 1_000, { pods: [pod(0)] }).actions)).toEqual(["createPod demo-default-1-r1"]);
   });
 
+  test.each([
+    ["its process has ended", undefined],
+    ["its process has ended: Evicted (low on memory)", "Evicted (low on memory)"],
+  ])("it is cleared away because %s", (why, ended) => {
+    const { actions } = plan(fleet({ pods: [pod(0), pod(1, { phase: "gone", ended, ready: false, report: "none" })] }), now);
+    expect(actions).toContainEqual(expect.objectContaining({ kind: "deletePod", pod: "demo-default-1-r1", why }));
+  });
+
   test("it is replaced also when too few report to scale", () => {
     const pods = [pod(0), pod(1, { report: "none" }), pod(2)];
     const observed = fleet({ pool: { minReplicas: 1 }, pods });

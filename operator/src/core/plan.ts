@@ -190,13 +190,13 @@ function deleteAction(context: Context, view: PodView, decided: Decided, whyUnse
   const unwanted = whyUnserved !== undefined || view.pod.phase === "gone" || overdue || wish?.purpose === "drain";
   const reason = unwanted ? mayDelete(view, overdue, context) : undefined;
   if (reason === undefined) return [];
-  return [{ kind: "deletePod", ...referenceOf(view), reason, why: whyUnserved ?? whyDeleted(reason, wish) }];
+  return [{ kind: "deletePod", ...referenceOf(view), reason, why: whyUnserved ?? whyDeleted(reason, view, wish) }];
 }
 
-function whyDeleted(reason: DeleteAction["reason"], wish: Wish | undefined): string {
+function whyDeleted(reason: DeleteAction["reason"], { pod }: PodView, wish: Wish | undefined): string {
   switch (reason) {
     case "gone":
-      return "its process has ended";
+      return pod.ended === undefined ? "its process has ended" : `its process has ended: ${pod.ended}`;
     case "drained":
       return `drained: ${wish?.why ?? "it is not needed"}`;
     case "neverServed":

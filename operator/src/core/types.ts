@@ -109,6 +109,8 @@ export interface ObservedPod {
   /** pending: no process runs (not yet, or between two starts), or one starts over and over and never was accepting. gone: the world is sure
    *  that its process has ended for good (Failed, Succeeded, node deleted). */
   readonly phase: "pending" | "running" | "gone";
+  /** How it ended, in the world's words ("Evicted (The node was low on resource: memory.)"); absent while it is not gone, or unknown. */
+  readonly ended?: string | undefined;
   /** The world's readiness (`/readyz` 200, the Ready condition): the balancer sends it new connections. */
   readonly ready: boolean;
   /** Clients have been let in once, to this process or an earlier one of the pod, as the world remembers for leaders that come later. Absent:

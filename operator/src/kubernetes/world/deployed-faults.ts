@@ -2,7 +2,7 @@ import type { V1Deployment } from "@kubernetes/client-node";
 import type { Typed } from "../api/resources.js";
 import type { ObjectKey } from "../api/types.js";
 import type { FleetCaches } from "./fleet-caches.js";
-import { podFault } from "./observe-pod.js";
+import { isOver, podFault } from "./observe-pod.js";
 import { withAdvice } from "./what-helps.js";
 
 /** What keeps the pods of a fleet's Deployments (routers, HAProxies) from running, in words. */
@@ -11,7 +11,9 @@ export function deployedFaults(
   caches: Pick<FleetCaches, "pods" | "owned">,
 ): readonly string[] {
   const deployments = (caches.owned.get("Deployment")?.cache.byIndex("owner", fleet.uid) ?? []) as readonly Typed<V1Deployment>[];
-  const pods = caches.pods.byIndex("deployed", `${fleet.namespace}/${fleet.name}`);
+  const isWhole = deployments.every(({ status }) => (status?.unavailableReplicas ?? 0) === 0);
+  // Of a pod that was evicted and replaced the object stays, until thousands are left.
+  const pods = caches.pods.byIndex("deployed", `${fleet.namespace}/${fleet.name}`).filter((pod) => !isWhole || !isOver(pod));
   return [...deployments.flatMap(refusedPods), ...pods.flatMap((pod) => podFault(pod) ?? [])];
 }
 

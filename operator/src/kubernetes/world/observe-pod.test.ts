@@ -28,6 +28,8 @@ const node = (spec: Node["spec"]): Node => ({
 });
 const gate = (reason: string) => ({ type: "pushfleet.dev/accepting", status: "False", reason });
 const noNode = () => undefined;
+const killed = { name: "gateway", ready: false, restartCount: 0, state: { terminated: { exitCode: 137, reason: "OOMKilled" } } };
+const preempted = { type: "DisruptionTarget", status: "True", reason: "PreemptionByScheduler", message: "for another" };
 
 describe("a pod as the planner sees it", () => {
   test("has its place from its labels and its version from the object", () => {
@@ -87,6 +89,19 @@ describe("a pod as the planner sees it", () => {
     expect(observePod(pod(running), {}, noNode)?.phase).toBe("running");
   });
 
+  test.each([
+    [{ phase: "Failed", reason: "Evicted", message: "low on memory", containerStatuses: [killed] }, undefined, "Evicted (low on memory)"],
+    [{ phase: "Failed", conditions: [preempted], containerStatuses: [killed] }, undefined, "PreemptionByScheduler (for another)"],
+    [{ phase: "Failed", containerStatuses: [killed] }, undefined, "container gateway failed (exit code 137 OOMKilled)"],
+    [{ phase: "Failed" }, undefined, "Failed (its containers ended)"],
+    [{ phase: "Succeeded" }, undefined, "Succeeded"],
+    [{ phase: "Running" }, "deleted" as const, "its node n1 is gone"],
+    [{ phase: "Running" }, undefined, undefined],
+  ])("with %j on a node that is %s says how it ended: %s", (status, seen, told) => {
+    const one = pod({ spec: { nodeName: "n1" }, status } as unknown as Partial<Pod>);
+    expect(observePod(one, {}, () => seen)?.ended).toBe(told);
+  });
+
   test("a grant that somebody edited into nonsense is none", () => {
     expect(observePod(pod({ metadata: { annotations: { "pushfleet.dev/grant": "{oops" } } }), {}, noNode)?.grant).toBeUndefined();
   });
@@ -123,6 +138,7 @@ test.each([
   ],
   [{ conditions: [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message: "0/3 nodes" }] }, "Unschedulable (0/3 nodes)"],
   [{ phase: "Failed", reason: "SysctlForbidden", message: "forbidden sysctl" }, "SysctlForbidden (forbidden sysctl)"],
+  [{ phase: "Failed", reason: "Evicted", message: "low on memory", containerStatuses: [killed] }, "Evicted (low on memory)"],
 ])("what keeps a pod in status %j from running is told", (status, told) => {
   expect(podFault(pod({ status } as unknown as Partial<Pod>))).toContain(told);
 });
@@ -134,6 +150,15 @@ test.each([
 ])("how a container ended is told %s", (_when, now, told) => {
   const lastState = { terminated: { exitCode: 1, reason: "Error", message: "starting\nno Redis\n" } };
   const fault = podFault(pod({ status: { containerStatuses: [{ name: "gateway", lastState, ...now }] } } as unknown as Partial<Pod>));
+  expect(fault).toBe(told === undefined ? undefined : `demo-default-2-1a2b3c4d: ${told}`);
+});
+
+test.each([
+  ["told while it ends", { deletionTimestamp: "2026-01-01T00:00:00Z" }, [preempted], "PreemptionByScheduler (for another)"],
+  ["not told of one that nobody deleted after all", {}, [preempted], undefined],
+  ["not told once it was taken back", { deletionTimestamp: "2026-01-01T00:00:00Z" }, [{ ...preempted, status: "False" }], undefined],
+])("who takes a pod away is %s", (_when, metadata, conditions, told) => {
+  const fault = podFault(pod({ metadata, status: { phase: "Running", conditions } } as unknown as Partial<Pod>));
   expect(fault).toBe(told === undefined ? undefined : `demo-default-2-1a2b3c4d: ${told}`);
 });
 

@@ -32,6 +32,7 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
     node: nodeName,
     zone: typeof node === "object" ? node.metadata.labels?.[zoneLabel] : undefined,
     phase: node === "deleted" ? "gone" : phaseOf(pod, known.report !== undefined),
+    ended: node === "deleted" ? `its node ${nodeName} is gone` : howEnded(pod),
     ready: pod.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true,
     hasAccepted: hasAccepted(pod),
     terminating: deletionTimestamp !== undefined,
@@ -48,7 +49,7 @@ const zoneLabel = "topology.kubernetes.io/zone";
  *  so does what answers its probe, for an HAProxy asks no readiness gate. */
 function phaseOf(pod: Pod, isReporting: boolean): ObservedPod["phase"] {
   const { status } = pod;
-  if (status?.phase === "Failed" || status?.phase === "Succeeded") return "gone";
+  if (isOver(pod)) return "gone";
   const containers = status?.containerStatuses ?? [];
   if (isReporting) return "running";
   if (containers.some((one) => one.restartCount > 0 && !one.ready) && !hasAccepted(pod)) return "pending";
@@ -85,17 +86,34 @@ export function whyLeaving({ metadata, spec }: Node): string | undefined {
 }
 
 /** What keeps a pod from running, for a person: "demo-default-0-1a2b3c4d: ErrImagePull (…)". `undefined`: nothing the pod tells of. */
-export function podFault({ metadata, status }: Pod): string | undefined {
-  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  for (const one of statuses) {
+export function podFault(pod: Pod): string | undefined {
+  const fault = faultOf(pod);
+  return fault === undefined ? undefined : `${pod.metadata.name}: ${fault}`;
+}
+
+function howEnded(pod: Pod): string | undefined {
+  return isOver(pod) ? (faultOf(pod) ?? pod.status?.phase) : undefined;
+}
+
+/** Who took it away (a kubelet, a scheduler, …) says more than how its containers ended by that. */
+function faultOf(pod: Pod): string | undefined {
+  const { metadata, status } = pod;
+  if (status?.phase === "Failed" && status.reason !== undefined) return `${status.reason} (${status.message ?? "its containers ended"})`;
+  const disrupted = status?.conditions?.find((one) => one.type === "DisruptionTarget");
+  if (disrupted?.status === "True" && (metadata.deletionTimestamp !== undefined || isOver(pod)))
+    return `${disrupted.reason ?? "Disrupted"} (${disrupted.message ?? "it is taken away"})`;
+  for (const one of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
     const fault = containerFault(one);
-    if (fault !== undefined) return `${metadata.name}: container ${one.name} ${fault}`;
+    if (fault !== undefined) return `container ${one.name} ${fault}`;
   }
   const scheduled = status?.conditions?.find((one) => one.type === "PodScheduled");
-  if (scheduled?.status === "False")
-    return `${metadata.name}: ${scheduled.reason ?? "Unschedulable"} (${scheduled.message ?? "no node fits"})`;
-  if (status?.phase === "Failed") return `${metadata.name}: ${status.reason ?? "Failed"} (${status.message ?? "its containers ended"})`;
-  return undefined;
+  if (scheduled?.status === "False") return `${scheduled.reason ?? "Unschedulable"} (${scheduled.message ?? "no node fits"})`;
+  return status?.phase === "Failed" ? "Failed (its containers ended)" : undefined;
+}
+
+/** None of its containers runs, nor ever will. */
+export function isOver({ status }: Pod): boolean {
+  return status?.phase === "Failed" || status?.phase === "Succeeded";
 }
 
 /** How a container ended says more than that it waits to be started again, and stays said while it is tried again. */
