@@ -40,6 +40,13 @@ test.each<[string, object, string, string]>([
   ["gRPC for everybody without TLS", { ...least, grpc: { host: "0.0.0.0" } }, "grpc.host", "grpc.tls"],
   ["no brokers", { ...least, kafka: { brokers: [] } }, "kafka.brokers", "a list of 1"],
   ["a topic that is no name", { ...least, kafka: { ...kafka, topic: "a b" } }, "kafka.topic", "a Kafka topic name"],
+  ["a topic that Kafka has not", { ...least, kafka: { ...kafka, deadLetterTopic: ".." } }, "kafka.deadLetterTopic", 'neither "." nor ".."'],
+  ...["deadLetterTopic", "clientEventsTopic", "outcomesTopic"].map((name): [string, object, string, string] => [
+    `the topic it reads as its ${name}`,
+    { ...least, kafka: { ...kafka, [name]: "notifications.in_app" } },
+    "kafka.topic",
+    `another topic than kafka.${name}`,
+  ]),
   ["a misspelt field", { ...least, kafka: { ...kafka, group: "g" } }, "kafka.group", "groupId"],
 ])("%s is a fault that says what would be right", (_, value, path, expected) => {
   const validated = validate(value);

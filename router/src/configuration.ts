@@ -1,10 +1,21 @@
 import type { Fault } from "@pushfleet/protocol";
 import { ownProcessFaults, registrySchema } from "@pushfleet/registry";
-import { fileFaults, grpcFaults, HostPort, isLoopback, Port, type Refinement, Strict, tlsFileFaults } from "@pushfleet/service";
+import {
+  fileFaults,
+  grpcFaults,
+  HostPort,
+  isLoopback,
+  kafkaTopicExpected,
+  kafkaTopicPattern,
+  Port,
+  type Refinement,
+  Strict,
+  tlsFileFaults,
+} from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
 
 const Host = () => Type.String({ minLength: 1, default: "127.0.0.1" });
-const Topic = (name: string) => Type.String({ pattern: "^[A-Za-z0-9._-]{1,249}$", expected: "a Kafka topic name", default: name });
+const Topic = (name: string) => Type.String({ pattern: kafkaTopicPattern, expected: kafkaTopicExpected, default: name });
 const File = () => Type.String({ minLength: 1 });
 
 /** router.yaml. Without `kafka` notifications come by HTTP and gRPC only. */
@@ -39,6 +50,7 @@ export type RouterConfig = Static<typeof routerSchema>;
 /** What the schema cannot say. */
 export const routerRefinements: readonly Refinement<RouterConfig>[] = [
   { path: "store", faults: storeFaults },
+  { path: "kafka", faults: topicFaults },
   { path: "http", faults: httpFaults },
   { path: "grpc", faults: grpcFaults },
 ];
@@ -64,6 +76,18 @@ function storeFaults({ store, kafka }: RouterConfig): readonly Fault[] {
       expected: "true beside kafka: what is committed and only in memory is lost with the router",
     },
   ];
+}
+
+/** A router that writes to the topic it reads reads back what it wrote, for ever. */
+function topicFaults({ kafka }: RouterConfig): readonly Fault[] {
+  if (kafka === undefined) return [];
+  const { topic } = kafka;
+  const written = (["deadLetterTopic", "clientEventsTopic", "outcomesTopic"] as const).filter((name) => kafka[name] === topic);
+  return written.map((name) => ({
+    path: "kafka.topic",
+    value: topic,
+    expected: `another topic than kafka.${name}, which the router writes to`,
+  }));
 }
 
 function httpFaults({ http }: RouterConfig): readonly Fault[] {

@@ -9,6 +9,7 @@ export * from "./grpc.js";
 export * from "./grpc-transport.js";
 export * from "./health-service.js";
 export * from "./host-port.js";
+export * from "./kafka-topic.js";
 export * from "./key-pair.js";
 export * from "./logging.js";
 export * from "./manual-clock.js";

@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
+import {
+  buildClientService,
+  chooseRevision,
+  gatewayWish,
+  haproxyWish,
+  instantiatePod,
+  routerWish,
+} from "../../operator/src/kubernetes/objects/index.js";
 import { parseManifest } from "../../operator/src/manifest.js";
 import {
   KUBERNETES_START_DEADLINE_MS,
@@ -10,6 +18,8 @@ import {
 } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
 import { type BadManifest, badManifests, type GoodManifest, goodManifests } from "../support/bad-manifests.js";
+import { exampleFleet, exampleOperator, firstGrant } from "../support/example-fleet.js";
+import { podRules } from "../support/pod-rule-rows.js";
 import { statusBounds } from "../support/status-bounds.js";
 
 const FLEETS = "/apis/pushfleet.dev/v1alpha1/namespaces/default/pushgateways";
@@ -48,6 +58,21 @@ describeWithPeers(["kubernetes"], "crds/pushgateway.yaml on a real API server", 
       }),
     );
     expect(wrong.filter((line) => line !== undefined)).toEqual([]);
+  });
+
+  test("the API refuses of a pod and a Service what Kubernetes itself refuses, and nothing else", async () => {
+    const refusals = async (row: GoodManifest): Promise<readonly string[]> => {
+      const answers = await Promise.all(
+        partsOf(row).map(({ resource, object }) =>
+          kubernetes.request("POST", `/api/v1/namespaces/default/${resource}?${STRICT}`, json(object)),
+        ),
+      );
+      return answers.flatMap(({ status, body }) => (status === 201 ? [] : [`${row.name}: ${(body as Refusal).message}`]));
+    };
+    const bad = podRules.bad.filter((row) => !row.expectedPath.endsWith(".topologyKey")); // any text to Kubernetes, though no node can have it
+    const taken = await Promise.all(bad.map(async (row) => ((await refusals(row)).length > 0 ? undefined : row.name)));
+    expect(taken.filter((name) => name !== undefined)).toEqual([]);
+    expect((await Promise.all(podRules.good.map(refusals))).flat()).toEqual([]);
   });
 
   test("a bad status is refused by the status subresource, a good one accepted", async () => {
@@ -90,6 +115,26 @@ describeWithPeers(["kubernetes"], "crds/pushgateway.yaml on a real API server", 
     expect(edit).toMatchObject({ status: 422, body: { message: expect.stringContaining("set replicas to the number of gateways") } });
   });
 });
+
+/** What the operator would make of a manifest, as objects that Kubernetes checks by themselves. */
+function partsOf({ manifest }: GoodManifest): readonly { readonly resource: string; readonly object: object }[] {
+  const fleet = exampleFleet((parse(manifest, { version: "1.1" }) as { readonly spec: object }).spec);
+  const gateways = fleet.spec.pools.map((pool) => {
+    const { template, revision } = chooseRevision([], gatewayWish(fleet, pool, exampleOperator)).inForce;
+    const facts = { fleet, name: "gateway", pool: pool.name, slot: 0, revision, grant: firstGrant, nodes: [] };
+    return { spec: instantiatePod(template, facts).spec };
+  });
+  const others = [routerWish(fleet, exampleOperator), haproxyWish(fleet, exampleOperator)].map(
+    (wish) => chooseRevision([], wish).inForce.template,
+  );
+  const templates = [...gateways, ...others].map((template, index) => ({
+    resource: "podtemplates",
+    object: { apiVersion: "v1", kind: "PodTemplate", metadata: { name: `part-${index}` }, template },
+  }));
+  const { metadata, ...service } = buildClientService(fleet);
+  const { name, annotations } = metadata;
+  return [...templates, { resource: "services", object: { ...service, metadata: { name, annotations } } }];
+}
 
 const json = (content: object): KubernetesBody => ({ type: "application/json", content });
 

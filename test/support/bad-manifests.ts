@@ -1,18 +1,11 @@
-import { type BadManifest, type Given, type GoodManifest, joinRows, type ManifestRows, rowMaker } from "./manifest-rows.js";
+import { type BadManifest, type Given, type GoodManifest, joinRows } from "./manifest-rows.js";
+import { podRules } from "./pod-rule-rows.js";
+import { bad, good, rule } from "./rule-rows.js";
 import { specBounds } from "./spec-bounds.js";
 import { wholeManifest } from "./whole-manifest.js";
 import { writtenManifests } from "./written-manifests.js";
 
 export type { BadManifest, GoodManifest } from "./manifest-rows.js";
-
-const emptyManifest = { apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", metadata: { name: "demo" }, spec: {} };
-const { bad, good } = rowMaker(emptyManifest);
-
-/** A manifest that breaks the CEL rule of `at`, seen at `path` with `message`, a part of the rule's message. */
-function rule(at: string, path: string, message: string, values: Given): ManifestRows {
-  const [[first, value] = ["", undefined], ...others] = Object.entries(values);
-  return bad(first, value, { keyword: "rule", bound: message, server: message, at, serverPath: path }, Object.fromEntries(others));
-}
 
 const gateway = "spec.gateway";
 const auth = `${gateway}.auth`;
@@ -23,7 +16,39 @@ const portsKeptClear = "extraPorts may not hold 8080 (the first client port) nor
 const secretRef = { name: "jwt", key: "key" };
 const jwksUrl = "https://issuer.example/jwks";
 
+const origin = 'an origin must be "*", or a scheme and a host as a browser sends them, without a slash or a path after it';
+const keySetAddress = "jwksUrl must be http://host[:port]/path or https://host[:port]/path";
+
 const gatewayRules = joinRows(
+  ...[
+    "app.example.com",
+    "https://app.example.com/",
+    "https://app.example.com/path",
+    "https://App.example.com",
+    "https://",
+    "a b://c",
+    "**",
+  ].map((value) =>
+    rule(`${gateway}.allowedOrigins[0]`, `${gateway}.allowedOrigins[1]`, origin, { [`${gateway}.allowedOrigins`]: ["*", value] }),
+  ),
+  good(`${gateway}.allowedOrigins`, [
+    "null",
+    "https://app.example.com",
+    "http://[fd00::1]:3000",
+    "chrome-extension://abc",
+    "capacitor://localhost",
+  ]),
+  ...[
+    "file:///keys",
+    "https://",
+    "https://issuer example/",
+    "https://issuer.example:65536/",
+    "https://issuer.example#keys",
+    "issuer.example/jwks",
+  ].map((value) => rule(`${auth}.jwksUrl`, `${auth}.jwksUrl`, keySetAddress, { [`${auth}.jwksUrl`]: value })),
+  ...["http://issuer", "https://me:secret@issuer.example:65535?keys=1", "https://[fd00::1]:8443/.well-known/jwks.json#one"].map((value) =>
+    good(`${auth}.jwksUrl`, value),
+  ),
   ...[[8080], [9091], [9228], [8081, 9100]].map((extraPorts) =>
     rule(gateway, `${gateway}.extraPorts`, portsKeptClear, { [`${gateway}.extraPorts`]: extraPorts }),
   ),
@@ -143,6 +168,11 @@ const topicRules = joinRows(
     { topic: "a", outcomesTopic: "a" },
   ].map((topics) => rule("spec.router.kafka", "spec.router.kafka.topic", ownTopics, ofTopics(topics))),
   good("spec.router", { kafka: { brokers: ["kafka:9092"], topic: "a", deadLetterTopic: "b", clientEventsTopic: "b", outcomesTopic: "b" } }),
+  ...["topic", "deadLetterTopic", "clientEventsTopic", "outcomesTopic"].flatMap((name) => {
+    const at = `spec.router.kafka.${name}`;
+    return [".", ".."].map((value) => rule(at, at, 'Kafka has no topics named "." or ".."', ofTopics({ [name]: value })));
+  }),
+  good("spec.router", { kafka: { brokers: ["kafka:9092"], topic: "...", deadLetterTopic: ".a", outcomesTopic: "a." } }),
 );
 
 const addresses = joinRows(
@@ -159,8 +189,19 @@ const addresses = joinRows(
   ...["", "push/demo:", "!#$%~é"].map((keyPrefix) => good("spec.registry", { kind: "Redis", url, keyPrefix })),
 );
 
+const contactPoint = "spec.store.contactPoints[0]";
+const contactPoints = joinRows(
+  ...["cassandra:0", "cassandra:65536", "cassan dra", "fd00::1", "cassandra:", "a,b"].map((point) =>
+    rule(contactPoint, contactPoint, "a contact point must be host or host:port", {
+      "spec.store": { ...cassandra, contactPoints: [point] },
+    }),
+  ),
+  good("spec.store", { ...cassandra, contactPoints: ["cassandra_1.push", "127.0.0.1:65535", "[fd00::1]", "[fd00::1]:9042"] }),
+);
+
 const storeRules = joinRows(
   addresses,
+  contactPoints,
   rule("spec.registry", "spec.registry.url", "registry.kind Redis needs registry.url", { "spec.registry": { kind: "Redis" } }),
   rule("spec.registry", "spec.registry.url", "registry.url is read with registry.kind Redis only", {
     "spec.registry": { kind: "Memory", url },
@@ -215,6 +256,7 @@ const nulls = joinRows(
 const rows = joinRows(
   gatewayRules,
   poolRules,
+  podRules,
   fleetRules,
   storeRules,
   loadBalancerRules,

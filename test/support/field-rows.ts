@@ -126,8 +126,8 @@ export function fieldRows({ bad, good }: RowMaker): FieldRows {
       ),
     );
 
-  const map = (path: string, maxProperties: number, value: unknown): ManifestRows => {
-    const entries = (count: number): object => Object.fromEntries(Array.from({ length: count }, (_, index) => [`net.name${index}`, value]));
+  const map = (path: string, maxProperties: number, value: unknown, key = "net.name"): ManifestRows => {
+    const entries = (count: number): object => Object.fromEntries(Array.from({ length: count }, (_, index) => [`${key}${index}`, value]));
     const server = `must have at most ${maxProperties} items`;
     return joinRows(
       bad(path, entries(maxProperties + 1), { keyword: "maxProperties", bound: maxProperties, server, offline: `${maxProperties}` }),
@@ -188,15 +188,18 @@ export function fieldRows({ bad, good }: RowMaker): FieldRows {
       ),
     flag: (path) => joinRows(bad(path, "yes", wrongType("boolean", "string", "true or false")), good(path, true), good(path, false)),
     quantities: (path) => {
-      const pattern =
-        "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$";
+      const pattern = "^\\+?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$";
       const cpu = `${path}['cpu']`;
+      const other = path.endsWith(".limits") ? path.replace(/limits$/, "requests") : path.replace(/requests$/, "limits");
       return joinRows(
-        map(path, 16, 1),
-        bad(cpu, "8 cores", { keyword: "pattern", bound: pattern, server: "should match '^(\\+|-)?", offline: "a quantity such as" }),
+        map(path, 16, 1, "example.com/device"),
+        ...["8 cores", "-1", "-1Gi", "1e1.5", "1e100", "."].map((text) =>
+          bad(cpu, text, { keyword: "pattern", bound: pattern, server: "should match '^\\+?", offline: "a quantity such as" }),
+        ),
+        bad(cpu, -1, { keyword: "minimum", bound: 0, server: "should be greater than or equal to 0", offline: "a number of at least 0" }),
         bad(cpu, "1".repeat(33), { keyword: "maxLength", bound: 32, server: "may not be more than 32 bytes", offline: "characters" }),
         bad(cpu, true, wrongType("integer,string", "boolean", "an integer or a string", "integer,string")),
-        ...[0, 8, "500m", ".5", "1.5e3", "-1Gi", "1".repeat(32)].map((value) => good(cpu, value)),
+        ...[0, 8, "500m", ".5", "1.", "+1", "15e-3", "1.5E3", "1".repeat(32)].map((value) => good(cpu, value, { [other]: undefined })),
       );
     },
   };

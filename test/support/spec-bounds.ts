@@ -4,14 +4,22 @@ import { wholeManifest } from "./whole-manifest.js";
 
 const { integer, text, choice, flag, list, map, mapping, quantities } = fieldRows(rowMaker(wholeManifest));
 
-const name253 = { minLength: 1, maxLength: 253 };
-const image = { minLength: 1, maxLength: 512 };
+const secretName = {
+  minLength: 1,
+  maxLength: 253,
+  pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+  unlike: "My_secret",
+};
+const secretEntry = { minLength: 1, maxLength: 253, pattern: "^[-._a-zA-Z0-9]+$", unlike: "a/b" };
+const image = { minLength: 1, maxLength: 512, pattern: "^[!-~]+$", unlike: "registry.example/gateway:1 " };
 const url2048 = { minLength: 1, maxLength: 2048 };
 const redisUrl = {
   ...url2048,
   shortest: "redis://a",
   like: (length: number) => "redis://".padEnd(length, "a").slice(0, length),
 };
+/** The longest is a DNS name of 253 characters, a slash and 63 more. */
+const labelKey = (length: number): string => (length <= 63 ? "a".repeat(length) : `${"a".repeat(length - 64)}/${"a".repeat(63)}`);
 const topic = { minLength: 1, maxLength: 249, pattern: "^[a-zA-Z0-9._-]+$", unlike: "a topic" };
 const algorithms = ["HS256", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"];
 const anyKeySource: Given = { "spec.gateway.auth.jwksUrl": undefined };
@@ -36,16 +44,14 @@ const gateway = joinRows(
   integer("spec.gateway.workers", 1, 128),
   resources("spec.gateway.resources"),
   mapping("spec.gateway.tls", ["secretName"]),
-  text("spec.gateway.tls.secretName", name253),
+  text("spec.gateway.tls.secretName", secretName),
   mapping("spec.gateway.auth"),
   mapping("spec.gateway.auth.hs256SecretRef", ["name", "key"], secretKey),
-  text("spec.gateway.auth.hs256SecretRef.name", name253, secretKey),
-  text("spec.gateway.auth.hs256SecretRef.key", name253, secretKey),
+  text("spec.gateway.auth.hs256SecretRef.name", secretName, secretKey),
+  text("spec.gateway.auth.hs256SecretRef.key", secretEntry, secretKey),
   text("spec.gateway.auth.jwksUrl", {
     ...url2048,
-    pattern: "^https?://",
-    unlike: "file:///keys",
-    shortest: "http://",
+    shortest: "http://a",
     like: (length) => "https://".padEnd(length, "a").slice(0, length),
   }),
   text("spec.gateway.auth.issuer", url2048),
@@ -63,7 +69,12 @@ const gateway = joinRows(
   integer("spec.gateway.heartbeat.intervalSeconds", 5, 300),
   integer("spec.gateway.heartbeat.timeoutSeconds", 6, 900),
   list("spec.gateway.allowedOrigins", { minItems: 1, maxItems: 64, element: (index) => `https://${index}.example`, unique: "set" }),
-  text("spec.gateway.allowedOrigins[0]", image),
+  text("spec.gateway.allowedOrigins[0]", {
+    minLength: 1,
+    maxLength: 512,
+    shortest: "*",
+    like: (length) => "https://".padEnd(length, "a").slice(0, length),
+  }),
   list("spec.gateway.extraPorts", { maxItems: 16, element: (index) => 8081 + index, unique: "set" }),
   integer("spec.gateway.extraPorts[0]", 1024, 65_535),
 );
@@ -80,19 +91,25 @@ const pool = joinRows(
   text("spec.pools[0].nodeSelector['zone']", { maxLength: 63 }),
   list("spec.pools[0].tolerations", { maxItems: 16, element: () => ({ operator: "Exists" }) }),
   mapping("spec.pools[0].tolerations[0]"),
-  text("spec.pools[0].tolerations[0].key", { maxLength: 316 }),
-  choice("spec.pools[0].tolerations[0].operator", ["Exists", "Equal"]),
+  text("spec.pools[0].tolerations[0].key", { maxLength: 317, shortest: "a", like: labelKey }),
+  choice("spec.pools[0].tolerations[0].operator", ["Exists", "Equal"], { Exists: { "spec.pools[0].tolerations[0].value": undefined } }),
   text("spec.pools[0].tolerations[0].value", { maxLength: 63 }),
-  choice("spec.pools[0].tolerations[0].effect", ["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+  choice("spec.pools[0].tolerations[0].effect", ["NoSchedule", "PreferNoSchedule", "NoExecute"], {
+    NoSchedule: { "spec.pools[0].tolerations[0].tolerationSeconds": undefined },
+    PreferNoSchedule: { "spec.pools[0].tolerations[0].tolerationSeconds": undefined },
+  }),
   integer("spec.pools[0].tolerations[0].tolerationSeconds", 0, 86_400),
   list("spec.pools[0].topologySpreadConstraints", {
     maxItems: 8,
     element: (index) => ({ maxSkew: 1, topologyKey: `zone-${index}`, whenUnsatisfiable: "ScheduleAnyway" }),
+    unique: { key: "topologyKey,whenUnsatisfiable" },
   }),
   mapping("spec.pools[0].topologySpreadConstraints[0]", ["maxSkew", "topologyKey", "whenUnsatisfiable"]),
   integer("spec.pools[0].topologySpreadConstraints[0].maxSkew", 1, 1000),
-  text("spec.pools[0].topologySpreadConstraints[0].topologyKey", { minLength: 1, maxLength: 316 }),
-  choice("spec.pools[0].topologySpreadConstraints[0].whenUnsatisfiable", ["DoNotSchedule", "ScheduleAnyway"]),
+  text("spec.pools[0].topologySpreadConstraints[0].topologyKey", { minLength: 1, maxLength: 317, like: labelKey }),
+  choice("spec.pools[0].topologySpreadConstraints[0].whenUnsatisfiable", ["DoNotSchedule", "ScheduleAnyway"], {
+    ScheduleAnyway: { "spec.pools[0].topologySpreadConstraints[0].minDomains": undefined },
+  }),
   integer("spec.pools[0].topologySpreadConstraints[0].minDomains", 1, 1000),
   choice("spec.pools[0].topologySpreadConstraints[0].nodeAffinityPolicy", ["Honor", "Ignore"]),
   choice("spec.pools[0].topologySpreadConstraints[0].nodeTaintsPolicy", ["Honor", "Ignore"]),
@@ -134,8 +151,8 @@ const router = joinRows(
   resources("spec.router.resources"),
   mapping("spec.router.http", ["apiTokensSecretRef"]),
   mapping("spec.router.http.apiTokensSecretRef", ["name", "key"]),
-  text("spec.router.http.apiTokensSecretRef.name", name253),
-  text("spec.router.http.apiTokensSecretRef.key", name253),
+  text("spec.router.http.apiTokensSecretRef.name", secretName),
+  text("spec.router.http.apiTokensSecretRef.key", secretEntry),
   mapping("spec.router.kafka", ["brokers"]),
   list("spec.router.kafka.brokers", { minItems: 1, maxItems: 32, element: (index) => `kafka-${index}:9092`, unique: "set" }),
   text("spec.router.kafka.brokers[0]", {
@@ -174,7 +191,7 @@ const loadBalancer = joinRows(
   choice(`${service}.type`, ["LoadBalancer", "NodePort", "ClusterIP"]),
   integer(`${service}.port`, 1, 65_535),
   map(`${service}.annotations`, 64, "on"),
-  text(`${service}.annotations['cloud']`, { maxLength: 4096 }),
+  text(`${service}.annotations['cloud']`, { maxLength: 3500 }),
   choice(`${service}.externalTrafficPolicy`, ["Cluster", "Local"]),
   choice(`${service}.sessionAffinity`, ["None", "ClientIP"]),
   mapping(haproxy),
@@ -194,6 +211,6 @@ export const specBounds: ManifestRows = joinRows(
   stores,
   loadBalancer,
   mapping("spec.certificateAuthority", ["secretName"]),
-  text("spec.certificateAuthority.secretName", name253),
+  text("spec.certificateAuthority.secretName", secretName),
   flag("spec.dryRun"),
 );

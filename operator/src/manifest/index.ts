@@ -8,4 +8,5 @@ export {
   parseManifests,
 } from "./parse-manifest.js";
 export { fillPools } from "./pool-replicas.js";
+export { parseQuantity } from "./quantity.js";
 export { toFleetSpec } from "./to-fleet-spec.js";

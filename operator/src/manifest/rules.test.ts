@@ -48,6 +48,27 @@ describe("rules are evaluated", () => {
     expect(faults(schema, { a: "1", b2: "2" })).toEqual(["spec: a mapping, to keep the rule: keys must be words"]);
   });
 
+  test.each([
+    [1, "1000m", true],
+    ["0.3", "300m", true],
+    ["1Gi", 1_073_741_824, true],
+    ["1Gi", "1G", false],
+    ["1e3", "1k", true],
+    ["1001m", 1, false],
+  ])("over quantities: %s is at most %s: %s", (a, b, isAtMost) => {
+    const quantity: SchemaNode = { type: ["integer", "string"] };
+    const schema = withRule("quantity(string(self.a)).compareTo(quantity(string(self.b))) <= 0", { a: quantity, b: quantity });
+    expect(faults(schema, { a, b })).toHaveLength(isAtMost ? 0 : 1);
+  });
+
+  test("a text that is no quantity cannot be compared, and can be asked for", () => {
+    const text: SchemaNode = { type: "string" };
+    expect(faults(withRule("isQuantity(self.a)", { a: text }), { a: "8 cores" })).toHaveLength(1);
+    expect(faults(withRule("quantity(self.a).compareTo(quantity('1')) <= 0", { a: text }), { a: "8 cores" })).toEqual([
+      expect.stringContaining('cannot be evaluated here: "8 cores" is no quantity'),
+    ]);
+  });
+
   test("with the names of fields as Kubernetes escapes them", () => {
     const schema = withRule("self.__namespace__ == self.a__dash__b", { namespace: integer, "a-b": integer });
     expect(faults(schema, { namespace: 1, "a-b": 1 })).toEqual([]);

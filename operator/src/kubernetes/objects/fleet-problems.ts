@@ -1,5 +1,13 @@
 import { limits } from "@pushfleet/protocol";
-import { hostPortExpected, isHostPort, isKeyPrefix, isRedisAddress, redisAddressExpected } from "@pushfleet/service";
+import {
+  hostPortExpected,
+  isHostPort,
+  isKafkaTopic,
+  isKeyPrefix,
+  isRedisAddress,
+  kafkaTopicExpected,
+  redisAddressExpected,
+} from "@pushfleet/service";
 import { defaultSettings, describeInfeasible, estimateDrain } from "../../core/index.js";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
 import { fillPools } from "../../manifest/index.js";
@@ -116,6 +124,11 @@ function* addressProblems({ gateway, registry, store, router }: PushGatewaySpec)
       "spec.router.kafka.brokers",
       `router.kafka.brokers: ${JSON.stringify(broker)} is not ${hostPortExpected}`,
     );
+  }
+  for (const field of ["topic", "deadLetterTopic", "clientEventsTopic", "outcomesTopic"] as const) {
+    const topic = router.kafka?.[field];
+    if (topic === undefined || isKafkaTopic(topic)) continue;
+    yield error("TopicInvalid", `spec.router.kafka.${field}`, `router.kafka.${field} "${topic}" is not ${kafkaTopicExpected}`);
   }
 }
 

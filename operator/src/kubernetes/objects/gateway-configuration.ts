@@ -1,11 +1,11 @@
 import { limits } from "@pushfleet/protocol";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
+import { parseQuantity } from "../../manifest/index.js";
 import { type Configuration, registryConfiguration } from "./configuration-parts.js";
 import type { Fleet, Pool } from "./fleet.js";
 import { routerName } from "./names.js";
 import { paths, tlsFiles } from "./paths.js";
 import { ports } from "./ports.js";
-import { parseQuantity } from "./quantity.js";
 
 /** gateway.yaml of one revision of a pool (DESIGN §9). What differs from pod to pod, or may change while the revision does not, comes by the
  *  environment: id, zone, advertised address, drain (pod-template.ts, instantiate-pod.ts). */

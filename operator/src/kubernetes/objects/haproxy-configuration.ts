@@ -1,9 +1,9 @@
 import { limits } from "@pushfleet/protocol";
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
+import { parseQuantity } from "../../manifest/index.js";
 import type { Fleet, OperatorFacts } from "./fleet.js";
 import { gatewaysName, serviceDnsNames } from "./names.js";
 import { clientPorts, ports } from "./ports.js";
-import { parseQuantity } from "./quantity.js";
 
 /** Sizes of an HAProxy. Both are powers of two, so that a small change of a pool starts no HAProxy anew: each holds sockets. */
 export interface HaproxySizes {

@@ -24,3 +24,9 @@ export function parseQuantity(quantity: number | string): number | undefined {
   const factor = suffixes[suffix];
   return digits === undefined || factor === undefined ? undefined : Number(`${digits}${exponent ?? ""}`) * factor;
 }
+
+/** 0 also where they differ by what a double cannot tell: 300m is 0.3. */
+export function compareQuantities(one: number, other: number): -1 | 0 | 1 {
+  if (Math.abs(one - other) <= 1e-12 * Math.max(Math.abs(one), Math.abs(other))) return 0;
+  return one < other ? -1 : 1;
+}
