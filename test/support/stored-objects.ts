@@ -1,6 +1,6 @@
 import { ObjectCache } from "../../operator/src/kubernetes/api/cache.js";
 import type { ApiResult, KubernetesApi, KubernetesObject, ObjectKey, Resource } from "../../operator/src/kubernetes/api/types.js";
-import { ownedResources } from "../../operator/src/kubernetes/cluster-caches.js";
+import { ownedIndexes, ownedResources } from "../../operator/src/kubernetes/cluster-caches.js";
 import type { FleetCaches, PushGatewayObject } from "../../operator/src/kubernetes/world/fleet-caches.js";
 import type { Node, Pod } from "../../operator/src/kubernetes/world/observe-pod.js";
 
@@ -17,14 +17,14 @@ export class StoredObjects {
   readonly api: KubernetesApi;
   readonly #objects = new Map<string, KubernetesObject>();
   readonly #owned = new Map(
-    ownedResources.map((resource) => [resource.kind, { resource, cache: new ObjectCache<KubernetesObject>({ owner: ownerOf }) }]),
+    ownedResources.map((resource) => [resource.kind, { resource, cache: new ObjectCache<KubernetesObject>(ownedIndexes) }]),
   );
   #version = 0;
 
   constructor() {
     this.caches = {
       pushGateways: new ObjectCache<PushGatewayObject>(),
-      pods: new ObjectCache<Pod>({ owner: ownerOf, router: () => [] }),
+      pods: new ObjectCache<Pod>({ owner: ownerOf, router: () => [], deployed: () => [] }),
       nodes: new ObjectCache<Node>(),
       owned: this.#owned,
     };

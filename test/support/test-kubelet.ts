@@ -92,6 +92,8 @@ export class TestKubelet {
   readonly #watches: { readonly [K in keyof Watched]: ObjectWatch<Watched[K]> };
   /** By pod uid. */
   readonly #runs = new Map<string, PodRun | StatusOnlyPod>();
+  /** Uids of pods that are not run any more. */
+  readonly #evicted = new Set<string>();
   readonly #ending = new Set<Promise<void>>();
   readonly #context: PodContext;
   #stopping: Promise<void> | undefined;
@@ -193,6 +195,18 @@ export class TestKubelet {
     return this.#api.post(`/api/v1/namespaces/${namespace}/pods/${name}/eviction`, eviction);
   }
 
+  /** As a kubelet whose node runs out of something: the pod's processes are killed, and it is said why. */
+  async evictUnderPressure(name: string, namespace: string, message: string): Promise<void> {
+    const pod = this.pod(name, namespace);
+    const uid = pod?.metadata.uid;
+    if (pod === undefined || uid === undefined) throw new Error(`no pod ${namespace}/${name} is here`);
+    this.#evicted.add(uid);
+    this.#destroy(uid);
+    await Promise.all(this.#ending);
+    const status = { phase: "Failed", reason: "Evicted", message };
+    await this.#api.patch(`${podPath(pod)}/status`, "strategic-merge", { metadata: { uid }, status });
+  }
+
   /** Power off: its processes are gone, it is not ready, its pods stay as objects until somebody deletes them by force. */
   async killNode(name: string): Promise<void> {
     const runs = [...this.#runs].filter(([, run]) => run.place.nodeName === name);
@@ -240,7 +254,7 @@ export class TestKubelet {
       this.#options.statusStreams?.changed(after, known.place.podIp);
     } else if (isFinished(after)) {
       if (isDeleting(after)) void removePodObject(this.#api, after, () => true);
-    } else if (!this.#rejects(after, nodeName)) this.#begin(after, nodeName, hostIp);
+    } else if (!this.#evicted.has(uid) && !this.#rejects(after, nodeName)) this.#begin(after, nodeName, hostIp);
   }
 
   #rejects(pod: Pod, nodeName: string): boolean {

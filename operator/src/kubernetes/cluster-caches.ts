@@ -19,8 +19,9 @@ export interface ClusterCachesParts {
   readonly onChange: (fleet: ObjectKey, what: "pushGateway" | "pod" | "owned" | "node") => void;
 }
 
-/** Everything of ours carries it; the watches ask for nothing else. */
-const ownLabels = "app.kubernetes.io/managed-by=pushfleet-operator";
+/** Everything of ours carries it; the watches ask for nothing else, but for PodDisruptionBudgets: of other people's one may select our pods. */
+const [ownLabel, ownValue] = ["app.kubernetes.io/managed-by", "pushfleet-operator"];
+const ownLabels = `${ownLabel}=${ownValue}`;
 
 /** Kinds of the objects that a fleet owns beside its pods. */
 export const ownedResources: readonly Resource[] = [
@@ -34,7 +35,7 @@ export const ownedResources: readonly Resource[] = [
   resources.networkPolicies,
 ];
 
-/** What the operator reads of a cluster, kept by watches: all PushGateways and nodes, and the objects that are its own. */
+/** What the operator reads of a cluster, kept by watches: all PushGateways, nodes and PodDisruptionBudgets, and the objects that are its own. */
 export class ClusterCaches implements FleetCaches {
   readonly pushGateways = new ObjectCache<PushGatewayObject>();
   readonly pods = new ObjectCache<Pod>(
@@ -48,7 +49,7 @@ export class ClusterCaches implements FleetCaches {
   constructor(parts: ClusterCachesParts) {
     const { onChange } = parts;
     const shared = { api: parts.api, clock: parts.clock, random: parts.random, logger: parts.logger, metrics: parts.metrics };
-    const owned = ownedResources.map((resource) => ({ resource, cache: new ObjectCache<KubernetesObject>({ owner: ownerOf }) }));
+    const owned = ownedResources.map((resource) => ({ resource, cache: new ObjectCache<KubernetesObject>(ownedIndexes) }));
     this.owned = new Map(owned.map((kind) => [kind.resource.kind, kind]));
     this.#reflectors = [
       new Reflector({
@@ -72,7 +73,7 @@ export class ClusterCaches implements FleetCaches {
           new Reflector({
             ...shared,
             resource,
-            labelSelector: ownLabels,
+            ...(resource === resources.podDisruptionBudgets ? {} : { labelSelector: ownLabels }),
             cache,
             onChange: (change) => tellOwner(objectOf(change), "owned", onChange),
           }),
@@ -125,6 +126,14 @@ function controllerOf(object: KubernetesObject) {
 
 function ownerOf(object: KubernetesObject): readonly string[] {
   return listOf(controllerOf(object)?.uid);
+}
+
+/** See `FleetCaches`. */
+export const ownedIndexes = { owner: ownerOf, others: othersIn };
+
+function othersIn(object: KubernetesObject): readonly string[] {
+  const { namespace, labels } = object.metadata;
+  return labels?.[ownLabel] === ownValue || controllerOf(object) !== undefined ? [] : listOf(namespace);
 }
 
 function listOf(value: string | undefined): readonly string[] {

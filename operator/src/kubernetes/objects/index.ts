@@ -16,6 +16,7 @@ export * from "./haproxy-deployment.js";
 export * from "./instantiate-pod.js";
 export * from "./names.js";
 export * from "./network-policies.js";
+export * from "./other-budgets.js";
 export * from "./paths.js";
 export * from "./pod-references.js";
 export * from "./pod-template.js";

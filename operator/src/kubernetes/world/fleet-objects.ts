@@ -13,6 +13,7 @@ import {
   type instantiateRouterDeployment,
   type NodeVersions,
   type OperatorFacts,
+  otherBudgets,
   ownReferences,
   type PlacedFleet,
   readControllerRevision,
@@ -101,6 +102,7 @@ export class FleetObjects {
       warnings: [
         ...found.filter((one) => one.severity === "warning"),
         ...ensured.faults.map((message) => ({ reason: "AuthorityInvalid", message })),
+        ...this.#otherBudgets(fleet, pods).map((message) => ({ reason: "EvictionsFail", message })),
       ],
       refusals: ensured.refusals,
       isPartial: ensured.isPartial || !restored,
@@ -167,6 +169,12 @@ export class FleetObjects {
     const otherFleets = others.filter((one) => one.metadata.namespace === namespace).map((one) => one.metadata.name);
     const collisions = fleetCollisions(placed(object), others.map(placed));
     return fleetProblems(spec, { secrets, name, otherFleets, collisions });
+  }
+
+  #otherBudgets({ namespace, name }: Fleet, gateways: readonly Pod[]): readonly string[] {
+    const { owned, pods } = this.#parts.caches;
+    const budgets = owned.get(resources.podDisruptionBudgets.kind)?.cache.byIndex("others", namespace) ?? [];
+    return budgets.length === 0 ? [] : otherBudgets(name, [...gateways, ...pods.byIndex("deployed", `${namespace}/${name}`)], budgets);
   }
 
   #revisions(fleet: Fleet, pods: readonly Pod[], isBlocked: boolean): FleetRevisions {
