@@ -54,8 +54,8 @@ export const operatorLimits = {
   /** Writes of all fleets that are sent and not answered; the others wait for their turn. More only make an API server slower, and it has to
    *  answer within `kubernetesRequestMs`; fewer than its connections (`kubernetesConnectionsMax`), so that reads always find one. */
   fleetWritesAtOnce: 48,
-  /** A write that took so long and has no answer is one of a webhook or an API server that hangs: its fleet rests for the second. */
-  unansweredWriteMs: 4_000,
+  /** A write that took this share of its time and has no answer is one of a webhook or an API server that hangs: its fleet rests for the second. */
+  unansweredWriteShare: 0.8,
   unansweredRestMs: 5_000,
   /** Secrets that a spec names are asked for this often, and more often while one is missing. */
   secretLookMs: 60_000,

@@ -62,9 +62,17 @@ export const kubeConfigFor = (port: number, token: () => string = () => "t0"): K
 export function connect(
   kubeConfig: KubeConfigSource,
   clock: Clock = systemClock,
+  requestMs?: number,
 ): { readonly api: KubernetesApi; readonly metrics: Registry } {
   const metrics = new Registry();
-  const api = createKubernetesApi({ kubeConfig, fieldManager: "pushfleet-operator", logger, clock, metrics });
+  const api = createKubernetesApi({
+    kubeConfig,
+    fieldManager: "pushfleet-operator",
+    logger,
+    clock,
+    metrics,
+    ...(requestMs === undefined ? {} : { requestMs }),
+  });
   ends.push(() => api.close());
   return { api, metrics };
 }

@@ -19,6 +19,8 @@ export interface FleetControllerParts extends Omit<FleetParts, "api" | "objects"
   readonly leading: AbortSignal;
   readonly operator: OperatorFacts;
   readonly isWatched: (namespace: string) => boolean;
+  /** What a request may take. */
+  readonly requestMs: number;
 }
 
 interface OpenFleet {

@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import { createKubernetesApi } from "./api/api.js";
 import { pause } from "./api/back-off.js";
 import { EventRecorder } from "./api/events.js";
-import { LeaderElection, type LeaderTiming } from "./api/leader-election.js";
+import { LeaderElection, type LeaderTiming, writeTimeoutMs } from "./api/leader-election.js";
 import { resources } from "./api/resources.js";
 import type { KubernetesApi, ObjectKey } from "./api/types.js";
 import { ClusterCaches } from "./cluster-caches.js";
@@ -57,8 +57,9 @@ class Operator {
       this.#fail = resolve;
     });
     const shared = { clock, logger, random: Math.random, metrics: this.#metrics };
+    const requestMs = writeTimeoutMs(timingOf(config));
     const connect = (): KubernetesApi =>
-      createKubernetesApi({ ...shared, kubeConfig: loadKubeConfig(config.kubeconfig), fieldManager: "pushfleet-operator" });
+      createKubernetesApi({ ...shared, kubeConfig: loadKubeConfig(config.kubeconfig), fieldManager: "pushfleet-operator", requestMs });
     this.#api = connect();
     this.#leaseApi = connect();
     this.#events = new EventRecorder({
@@ -129,6 +130,7 @@ class Operator {
       metrics: this.#metrics,
       leading,
       leadership: this.#election,
+      requestMs: writeTimeoutMs(timingOf(this.#config)),
       operator: { images, namespace },
       isWatched: (fleetNamespace) => watchNamespaces.length === 0 || watchNamespaces.includes(fleetNamespace),
     });

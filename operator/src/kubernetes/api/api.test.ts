@@ -205,6 +205,18 @@ describe("a request to an API server", () => {
     }
   });
 
+  test("ends at the time that its client gives to all, unless the call has one of its own", async () => {
+    const clock = new ManualClock();
+    const { port, seen } = await serve(() => undefined);
+    const { api } = connect(kubeConfigFor(port), clock, 1_000);
+    const results = [api.get(resources.configMaps, key), api.list(resources.configMaps, { timeoutMs: 3_000 })];
+    await waitFor(() => seen.length === 2, { what: "the requests to arrive" });
+    clock.advance(1_000);
+    expect(await results[0]).toEqual({ kind: "unavailable", message: "no answer within 1000 ms" });
+    clock.advance(2_000);
+    expect(await results[1]).toEqual({ kind: "unavailable", message: "no answer within 3000 ms" });
+  });
+
   test("ends with the caller's signal, also with one that is over before", async () => {
     const { port, seen } = await serve(() => undefined);
     const { api } = connect(kubeConfigFor(port));

@@ -31,6 +31,8 @@ export interface KubernetesApiOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly metrics?: Registry;
+  /** What a request and its answer may take where the call does not say. Default `limits.kubernetesRequestMs`. */
+  readonly requestMs?: number;
 }
 
 /** Throws where the KubeConfig is of no use (no cluster, a proxy); opens its connections with the first request. */
@@ -51,12 +53,15 @@ class HttpKubernetesApi implements KubernetesApi {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #fieldManager: string;
+  readonly #requestMs: number;
   readonly #requests: Counter<"code" | "method">;
 
-  constructor({ kubeConfig, fieldManager, logger, clock, metrics = new Registry() }: KubernetesApiOptions) {
+  constructor(options: KubernetesApiOptions) {
+    const { kubeConfig, fieldManager, logger, clock, metrics = new Registry(), requestMs = limits.kubernetesRequestMs } = options;
     this.#transport = new Transport({ kubeConfig, userAgent: fieldManager, logger, clock });
     this.#clock = clock;
     this.#fieldManager = fieldManager;
+    this.#requestMs = requestMs;
     this.#requests = sharedCounter(metrics, {
       name: "rest_client_requests_total",
       help: "Requests to the API server by status code and method; <error>: no answer",
@@ -133,7 +138,7 @@ class HttpKubernetesApi implements KubernetesApi {
     await this.#transport.close();
   }
 
-  async #call(call: Call, { signal, timeoutMs = limits.kubernetesRequestMs }: CallOptions): Promise<ApiResult<unknown>> {
+  async #call(call: Call, { signal, timeoutMs = this.#requestMs }: CallOptions): Promise<ApiResult<unknown>> {
     const deadline = startDeadline(this.#clock, timeoutMs, signal);
     try {
       return await this.#exchange(call, "request", deadline.signal, bodyOf);

@@ -1,6 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Candidate, CandidateWorld, type Link } from "../../../../test/support/lease-candidates.js";
+import { writeTimeoutMs } from "./leader-election.js";
+
+test.each([
+  ["15 s and 10 s", { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 }, 5_000],
+  ["a minute and half of it", { leaseMs: 60_000, renewDeadlineMs: 30_000, retryMs: 2_000 }, 5_000],
+  ["15 s and 12 s", { leaseMs: 15_000, renewDeadlineMs: 12_000, retryMs: 2_000 }, 3_000],
+  ["3 s and 2 s", { leaseMs: 3_000, renewDeadlineMs: 2_000, retryMs: 400 }, 1_000],
+])("with a Lease of %s the last write of a leader is over before the next one leads", (_, timing, timeoutMs) => {
+  expect(writeTimeoutMs(timing)).toBe(timeoutMs);
+});
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 

@@ -36,6 +36,11 @@ export interface LeaderTiming {
   readonly retryMs: number;
 }
 
+/** What a leader's write may take: one that was sent as leadership ended is over when the next leader can begin. */
+export function writeTimeoutMs({ leaseMs, renewDeadlineMs }: LeaderTiming): number {
+  return Math.min(limits.kubernetesRequestMs, leaseMs - renewDeadlineMs);
+}
+
 export type EpochRaised =
   | { readonly kind: "raised"; readonly epoch: number }
   | { readonly kind: "lost" }
@@ -195,8 +200,7 @@ export class LeaderElection {
   /** What a request may take: several fit before the renew deadline, and none outlives it by more than the next leader waits. It ends with the
    *  leadership. */
   #attempt(): { readonly timeoutMs: number; readonly signal: AbortSignal } {
-    const { leaseMs, renewDeadlineMs } = this.#timing;
-    return { timeoutMs: Math.min(limits.kubernetesRequestMs, leaseMs - renewDeadlineMs, renewDeadlineMs / 4), signal: this.leading };
+    return { timeoutMs: Math.min(writeTimeoutMs(this.#timing), this.#timing.renewDeadlineMs / 4), signal: this.leading };
   }
 
   #exclusive<T>(work: () => Promise<T>): Promise<T> {

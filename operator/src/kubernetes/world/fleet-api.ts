@@ -14,6 +14,8 @@ export interface FleetApiParts {
   readonly leading: AbortSignal;
   /** Of the fleet's spec as it is now. */
   readonly generation: () => number;
+  /** What a request of `api` may take. */
+  readonly requestMs: number;
 }
 
 /** The API server as one fleet uses it. Its writes wait for their turn among those of all fleets: each has its time to be answered from when it is
@@ -45,7 +47,7 @@ export class FleetApi implements KubernetesApi {
   get told(): readonly string[] {
     const refused = this.#refused.told(this.#parts.clock.monotonicMs());
     if (this.#unanswered === undefined) return refused;
-    const seconds = limits.kubernetesRequestMs / 1000;
+    const seconds = this.#parts.requestMs / 1000;
     const { what } = this.#unanswered;
     return [
       `the API server did not answer within ${seconds} s (${what}): look for an admission webhook in its way that does not answer`,
@@ -86,7 +88,7 @@ export class FleetApi implements KubernetesApi {
   }
 
   async #writeInTurn<T>(what: string, send: () => Promise<ApiResult<T>>): Promise<ApiResult<T>> {
-    const { clock, leading } = this.#parts;
+    const { clock, leading, requestMs } = this.#parts;
     if (leading.aborted) return { kind: "unavailable", message: "not tried: this operator does not lead any more" };
     const before = this.#unanswered;
     if (before !== undefined && (this.#isTrying || clock.monotonicMs() < before.untilMs)) {
@@ -97,7 +99,7 @@ export class FleetApi implements KubernetesApi {
     const result = await send();
     const nowMs = clock.monotonicMs();
     this.#isTrying = false;
-    const isUnanswered = result.kind === "unavailable" && nowMs - sentAtMs >= limits.unansweredWriteMs;
+    const isUnanswered = result.kind === "unavailable" && nowMs - sentAtMs >= requestMs * limits.unansweredWriteShare;
     if (isUnanswered) this.#unanswered = { what, untilMs: nowMs + limits.unansweredRestMs };
     else if (result.kind !== "unavailable") this.#unanswered = undefined;
     return result;

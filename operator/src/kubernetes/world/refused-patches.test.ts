@@ -34,7 +34,14 @@ beforeEach(() => {
     },
   };
   const leading = new AbortController().signal;
-  api = new FleetApi({ api: inner as unknown as KubernetesApi, clock, slots: new FairSlots(2), leading, generation: () => generation });
+  api = new FleetApi({
+    api: inner as unknown as KubernetesApi,
+    clock,
+    slots: new FairSlots(2),
+    leading,
+    generation: () => generation,
+    requestMs: 5_000,
+  });
 });
 
 function pod(slot: number, labels: object = {}): Pod {

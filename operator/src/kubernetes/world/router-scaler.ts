@@ -23,9 +23,9 @@ export class RouterScaler {
   }
 
   async replicas(fleet: Fleet): Promise<number> {
-    const { minReplicas, maxReplicas, kafka } = fleet.spec.router;
+    const { minReplicas, maxReplicas } = fleet.spec.router;
     const nowMs = this.#parts.clock.monotonicMs();
-    const isDue = kafka !== undefined && nowMs - this.#lookedAtMs >= limits.routerLagPeriodMs;
+    const isDue = nowMs - this.#lookedAtMs >= limits.routerLagPeriodMs;
     if (isDue) this.#lookedAtMs = nowMs;
     const lag = isDue && minReplicas < maxReplicas ? await this.#lag(fleet) : undefined;
     const current = this.#replicas ?? this.#deployed(fleet);
@@ -51,8 +51,9 @@ export class RouterScaler {
     return found?.spec?.replicas;
   }
 
-  /** Over all partitions; `undefined` unless every router has said its part. */
+  /** Over all partitions; `undefined` unless every router has said its part. Without Kafka nobody is behind, also where there was one before. */
   async #lag(fleet: Fleet): Promise<number | undefined> {
+    if (fleet.spec.router.kafka === undefined) return 0;
     const pods = this.#parts.caches.pods.byIndex("router", `${fleet.namespace}/${fleet.name}`);
     const running = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.podIP !== undefined);
     if (running.length === 0) return undefined;
