@@ -162,6 +162,14 @@ test.each([
   expect(fault).toBe(told === undefined ? undefined : `demo-default-2-1a2b3c4d: ${told}`);
 });
 
+test("a pod whose address is an IPv6 one is told to be out of everybody's reach, whatever its probes made of it", () => {
+  const killed = { name: "gateway", ready: false, restartCount: 3, lastState: { terminated: { exitCode: 137, reason: "Error" } } };
+  const fault = (podIP: string) =>
+    podFault(pod({ status: { phase: "Running", podIP, containerStatuses: [killed] } } as unknown as Partial<Pod>));
+  expect(fault("fd00::17")).toMatch(/its address fd00::17 is an IPv6 one, .* listens on IPv4 only: .* first address is an IPv4 one$/);
+  expect(fault("10.0.0.17")).toContain("container gateway failed (exit code 137 Error)");
+});
+
 test("last words in a record of ours are told as a sentence", () => {
   const message = JSON.stringify({ level: "error", msg: "start failed", err: { message: "no Redis at redis:6379", stack: "…" } });
   const lastState = { terminated: { exitCode: 1, reason: "Error", message } };

@@ -87,8 +87,15 @@ export function whyLeaving({ metadata, spec }: Node): string | undefined {
 
 /** What keeps a pod from running, for a person: "demo-default-0-1a2b3c4d: ErrImagePull (…)". `undefined`: nothing the pod tells of. */
 export function podFault(pod: Pod): string | undefined {
-  const fault = faultOf(pod);
+  const fault = addressFault(pod) ?? faultOf(pod);
   return fault === undefined ? undefined : `${pod.metadata.name}: ${fault}`;
+}
+
+/** Its probes fail, and its restarts would say nothing of why. */
+function addressFault({ status }: Pod): string | undefined {
+  const { podIP } = status ?? {};
+  if (podIP?.includes(":") !== true) return undefined;
+  return `its address ${podIP} is an IPv6 one, and this release listens on IPv4 only: it needs a cluster in which a pod's first address is an IPv4 one`;
 }
 
 function howEnded(pod: Pod): string | undefined {
