@@ -36,11 +36,11 @@ export const operatorLimits = {
   /** A fleet that changes is planned again after the first, one that is settled after the second, and after a change of its gateways' loads
    *  no sooner than after the third. */
   planMovingMs: 1_000,
-  planSettledMs: 10_000,
+  planSettledMs: 15_000,
   planChangedMs: 250,
   /** Numbers of a status that nothing depends on (connections) are written this often. */
-  statusWriteMs: 10_000,
-  /** Of all fleets together, a second: above 120 fleets each is written less often. */
+  statusWriteMs: 15_000,
+  /** Of all fleets together, a second: above 180 fleets each is written less often. */
   statusNumbersPerSecond: 12,
   /** What happens to pods, of all fleets together, a second, and how long a fleet counts as one that tells of it. */
   statusTellsPerSecond: 20,

@@ -1,4 +1,5 @@
 import type { PushGatewaySpec } from "../../generated/push-gateway.js";
+import { oncePerObject } from "../once-per-object.js";
 import { defaultKeyPrefix } from "./configuration-parts.js";
 import type { Fleet } from "./fleet.js";
 import { defaultGroupId } from "./router-configuration.js";
@@ -20,11 +21,13 @@ export interface Collision {
  *  younger one is told; but never one whose own default somebody else has written down by hand. */
 export function fleetCollisions(fleet: PlacedFleet, others: readonly PlacedFleet[]): readonly Collision[] {
   const found: Collision[] = [];
+  const ownKeys = keysOf(fleet);
   for (const other of others) {
     if (other.uid === fleet.uid) continue;
     const { namespace, name } = other;
-    for (const [field, keyOf] of keys) {
-      const [own, its] = [keyOf(fleet), keyOf(other)];
+    const itsKeys = keysOf(other);
+    for (const field of fields) {
+      const [own, its] = [ownKeys[field], itsKeys[field]];
       if (own === undefined || its === undefined || own.value !== its.value || !mustYield(fleet, own, other, its)) continue;
       if (own.places().some((place) => its.places().includes(place))) found.push({ field, value: own.value, other: { namespace, name } });
     }
@@ -40,10 +43,12 @@ interface Key {
   readonly places: () => readonly string[];
 }
 
-const keys: readonly (readonly [Collision["field"], (fleet: PlacedFleet) => Key | undefined])[] = [
-  ["registry.keyPrefix", registryKey],
-  ["router.kafka.groupId", kafkaKey],
-];
+const fields = ["registry.keyPrefix", "router.kafka.groupId"] as const satisfies readonly Collision["field"][];
+
+/** Each fleet is held against all others at each of its turns. */
+const keysOf = oncePerObject((fleet: PlacedFleet): Readonly<Record<Collision["field"], Key | undefined>> => {
+  return { "registry.keyPrefix": registryKey(fleet), "router.kafka.groupId": kafkaKey(fleet) };
+});
 
 function registryKey({ namespace, name, spec: { registry } }: PlacedFleet): Key | undefined {
   const url = registry?.kind === "Redis" ? registry.url : undefined;

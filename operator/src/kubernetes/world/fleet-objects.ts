@@ -21,6 +21,7 @@ import {
   revisionName,
   type SpecProblem,
 } from "../objects/index.js";
+import { oncePerObject } from "../once-per-object.js";
 import type { EnsureOutcome } from "./ensure-outcome.js";
 import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
 import type { FleetCertificates } from "./fleet-certificates.js";
@@ -302,9 +303,10 @@ export function toFleet({ metadata, spec }: PushGatewayObject): Fleet {
   return { namespace, name, uid, generation, spec };
 }
 
-function placed(object: PushGatewayObject): PlacedFleet {
-  return { ...toFleet(object), createdAt: object.metadata.creationTimestamp ?? "" };
-}
+/** As the caches' objects, one fleet is one object until it changes. */
+const placed = oncePerObject(
+  (object: PushGatewayObject): PlacedFleet => ({ ...toFleet(object), createdAt: object.metadata.creationTimestamp ?? "" }),
+);
 
 function pick({ spec, heldPools, templateOutdated }: FleetRevisions) {
   return { spec, heldPools, templateOutdated };

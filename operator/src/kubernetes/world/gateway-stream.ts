@@ -17,7 +17,7 @@ export interface GatewayStreamOptions {
   readonly connect: () => GatewayLink;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Its report changed in a way that a plan may depend on. */
+  /** Its report changed in a way that a plan may depend on, or is none any more. */
   readonly onChange: () => void;
 }
 
@@ -27,9 +27,12 @@ export class GatewayStream {
   #link: GatewayLink | undefined;
   #calls: Client | undefined;
   #cancelRetry: Cancel = () => {};
+  #cancelSilence: Cancel = () => {};
   #failures = 0;
   #status: v1.IGatewayStatus | undefined;
   #heardAtMs = 0;
+  /** Since its stream began. */
+  #isHeard = false;
   #movesPerSecond = 0;
   #isClosed = false;
   accepted: AcceptedGrant | undefined;
@@ -70,6 +73,7 @@ export class GatewayStream {
   close(): void {
     this.#isClosed = true;
     this.#cancelRetry();
+    this.#cancelSilence();
     this.#link?.statuses.close();
     this.#calls?.close();
   }
@@ -93,7 +97,10 @@ export class GatewayStream {
 
   #watch(): void {
     const end = (): void => {
-      if (!this.#isClosed) this.#retryLater();
+      if (this.#isClosed) return;
+      this.#retryLater();
+      if (this.#isHeard) this.#tellSilence();
+      this.#isHeard = false;
     };
     try {
       this.#linked().statuses.watch((status) => this.#take(status), end);
@@ -105,12 +112,21 @@ export class GatewayStream {
   #take(status: v1.IGatewayStatus): void {
     if (this.#isClosed) return;
     this.#failures = 0;
+    this.#isHeard = true;
+    this.#cancelSilence();
     const before = this.status();
     const nowMs = this.#options.clock.monotonicMs();
     this.#movesPerSecond = before === undefined ? 0 : (1000 * (movesOf(status) - movesOf(before))) / Math.max(1, nowMs - this.#heardAtMs);
     this.#status = status;
     this.#heardAtMs = nowMs;
     if (before === undefined || hasChanged(before, status)) this.#options.onChange();
+  }
+
+  /** Nothing comes that would tell it. */
+  #tellSilence(): void {
+    const { clock, onChange } = this.#options;
+    const leftMs = this.#heardAtMs + limits.statusSilenceMs - clock.monotonicMs();
+    this.#cancelSilence = clock.after(Math.max(0, leftMs) + 1, onChange);
   }
 
   /** A gateway that starts refuses for a moment, one that died for good: the channel goes with the pod. */

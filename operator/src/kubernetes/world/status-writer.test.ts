@@ -90,8 +90,8 @@ class Fleets {
 }
 
 test.each([
-  { fleets: 1, everyMs: 10_000 },
-  { fleets: 120, everyMs: 10_000 },
+  { fleets: 1, everyMs: 15_000 },
+  { fleets: 180, everyMs: 15_000 },
   { fleets: 240, everyMs: 20_000 },
 ])("numbers of one of $fleets fleets are written every $everyMs ms", async ({ fleets, everyMs }) => {
   const some = new Fleets(fleets);
