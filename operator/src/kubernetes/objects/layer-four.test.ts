@@ -76,6 +76,43 @@ describe("between clients and gateways", () => {
     expect(lines.filter((line) => /^stick|^cookie|^hash-type/.test(line))).toEqual([]);
   });
 
+  test("HAProxy has a server line for each gateway and client port, from DNS, and asks each gateway for its readiness every second", () => {
+    const fleet = exampleFleet({ loadBalancer: { kind: "HAProxy" }, gateway: { extraPorts: [8081, 8090] } });
+    const backends = clientProxies(fleet).filter(([name]) => name.startsWith("backend "));
+    const servers = backends.map(([, , lines]) => lines.filter((line) => line.startsWith("server")));
+    expect(servers).toEqual(
+      [8080, 8081, 8090].map((port) => [`server-template gateway- 1-16 demo-gateways.push.svc.cluster.local:${port}`]),
+    );
+    for (const [name, , lines] of backends) {
+      const defaults = lines.find((line) => line.startsWith("default-server ")) ?? "";
+      expect([name, defaults]).toEqual([
+        name,
+        expect.stringMatching(/ check port 9091 inter 1s fall 1 rise 1 resolvers cluster init-addr none$/),
+      ]);
+      expect(lines).toEqual(expect.arrayContaining(["balance leastconn", "option httpchk GET /readyz", "http-check expect status 200"]));
+    }
+  });
+
+  test("HAProxy takes another gateway for one that does not connect, cuts nobody for a failed check, and takes as many as its open files allow", () => {
+    const all = sections(haproxyConfiguration(behindHaproxy, exampleOperator));
+    expect(all.get("defaults")).toContain("option redispatch");
+    const lines = [...all.values()].flat();
+    expect(lines.filter((line) => /on-marked-down|shutdown-sessions|^maxconn|\bmaxconn\b/.test(line))).toEqual([]);
+    expect(all.get("global")).toContainEqual(expect.stringMatching(/^fd-hard-limit \d+$/));
+  });
+
+  test("the Service is as the spec says; inside the cluster no traffic comes from outside", () => {
+    const service = { annotations: { "example.com/a": "b" }, externalTrafficPolicy: "Local", sessionAffinity: "ClientIP", port: 8443 };
+    const built = (type: string) => buildClientService(exampleFleet({ loadBalancer: { service: { ...service, type } } }));
+    for (const type of ["LoadBalancer", "NodePort"]) {
+      expect(built(type)).toMatchObject({
+        metadata: { annotations: service.annotations },
+        spec: { type, externalTrafficPolicy: "Local", sessionAffinity: "ClientIP", ports: [{ port: 8443, targetPort: "clients" }] },
+      });
+    }
+    expect(built("ClusterIP").spec).not.toHaveProperty("externalTrafficPolicy"); // Kubernetes refuses it there
+  });
+
   test("three HAProxies, of which one may be away, have the open files for 5 million connections, millions each", () => {
     const pools = [{ name: "default", maxReplicas: 10, softConnections: 500_000, hardConnections: 500_000 }];
     const fleet = exampleFleet({ pools, loadBalancer: { kind: "HAProxy" } });
