@@ -1,5 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { parse, stringify } from "yaml";
 import type { PushGatewayStatus } from "../../operator/src/generated/push-gateway.js";
 import type { KubernetesObject } from "../../operator/src/kubernetes/api/types.js";
 import { type KubernetesServer, startKubernetes } from "../peers/kubernetes.js";
@@ -72,8 +75,10 @@ export class OperatorBenchWorld implements StatusStreams {
     this.#pushGateways = new ObjectWatch(this.#api, "/apis/pushfleet.dev/v1alpha1/pushgateways");
   }
 
+  /** For the operator: with the token of a service account, as in a cluster. The API server looks at a client certificate's signature at each
+   *  request, at a token's seldom. */
   get kubeconfigFile(): string {
-    return this.#kubernetes.kubeconfigFile;
+    return join(this.#kubernetes.folder, "operator.kubeconfig");
   }
 
   async #start(): Promise<void> {
@@ -90,6 +95,7 @@ export class OperatorBenchWorld implements StatusStreams {
       this.#writes.statusWritten(namespace ?? "", name, after.status?.observedGeneration ?? 0);
     });
     await this.#must("POST", "/api/v1/namespaces", namespaceObject("pushfleet-system"));
+    await this.#writeKubeconfig();
     await this.#secrets.start();
     await this.#pushGateways.start();
     const nodes = Array.from({ length: 12 }, (_, index) => ({ name: `node-${index}`, pods: PODS_A_NODE }));
@@ -222,9 +228,30 @@ export class OperatorBenchWorld implements StatusStreams {
     return JSON.stringify({ faults: this.#faults.slice(0, 5), refusals: this.#kubelet?.refusals.slice(-5), sample: sample?.status });
   }
 
-  async #must(method: "POST", path: string, body: object): Promise<void> {
+  async #writeKubeconfig(): Promise<void> {
+    const account = { kind: "ServiceAccount", name: "operator", namespace: "pushfleet-system" };
+    const accounts = `/api/v1/namespaces/${account.namespace}/serviceaccounts`;
+    await this.#must("POST", accounts, { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: account.name } });
+    await this.#must("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRoleBinding",
+      metadata: { name: "bench-operator" },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
+      subjects: [account],
+    });
+    const request = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} };
+    const answer = (await this.#must("POST", `${accounts}/${account.name}/token`, request)) as {
+      readonly status: { readonly token: string };
+    };
+    const admin = parse(readFileSync(this.#kubernetes.kubeconfigFile, "utf8")) as { readonly users: readonly { readonly name: string }[] };
+    const users = admin.users.map(({ name }) => ({ name, user: { token: answer.status.token } }));
+    writeFileSync(this.kubeconfigFile, stringify({ ...admin, users }));
+  }
+
+  async #must(method: "POST", path: string, body: object): Promise<unknown> {
     const answer = await this.#api.request(method, path, body);
     if (answer.status >= 300 || answer.status === 0) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body;
   }
 }
 

@@ -2,10 +2,14 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { Pool } from "undici";
 import { parse } from "yaml";
+import { FairSlots } from "../../../operator/src/kubernetes/api/fair-slots.js";
 
 const CONNECTIONS_MAX = 24;
+/** The other connections are for watches. */
+const REQUESTS_AT_ONCE = 16;
 const REQUEST_TIMEOUT_MS = 15_000;
 
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 export type PatchKind = "merge" | "strategic-merge";
 
 /** `body` is the object, or a Status where the server refused. Status 0: no answer came. */
@@ -18,6 +22,8 @@ export interface Answer {
 export class KubeletApi {
   readonly #pool: Pool;
   readonly #headers: Readonly<Record<string, string>>;
+  /** A request has its time from when it is sent: thousands of pods have much to say at once. */
+  readonly #slots = new FairSlots(REQUESTS_AT_ONCE);
   /** The last answers that said no, but for what is not there: for a person who looks why nothing happens. */
   readonly refusals: string[] = [];
 
@@ -44,12 +50,11 @@ export class KubeletApi {
     return this.request("DELETE", path, body);
   }
 
-  async request(
-    method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
-    path: string,
-    body?: object,
-    type = "application/json",
-  ): Promise<Answer> {
+  request(method: Method, path: string, body?: object, type = "application/json"): Promise<Answer> {
+    return this.#slots.run(this, () => this.#send(method, path, body, type));
+  }
+
+  async #send(method: Method, path: string, body: object | undefined, type: string): Promise<Answer> {
     try {
       const answer = await this.#pool.request({
         method,
