@@ -162,8 +162,12 @@ describeWithPeers(["kubernetes", "redis-server"], "what a fleet owns", () => {
     const finalizers = async () => (await demo.cluster.fleet("push", "demo"))?.metadata.finalizers ?? [];
     expect((await operator.stop()).code).toBe(0);
     expect(await finalizers()).toContain("pushfleet.dev/drain");
+    const added = { template: { spec: { nodeSelector: { by: "hand" } } } };
+    await demo.kubectl("patch", "deployment/demo-router", "--type=merge", "-p", JSON.stringify({ spec: added }));
     operator = await demo.cluster.startOperator({ changes: { deployment: "pushfleet-operator" } });
     await operator.waitForLine((line) => line.includes('"msg":"leads"'), { what: "to lead", deadlineMs: 30_000 });
+    const nodeSelector = () => read("deployment/demo-router", "{.spec.template.spec.nodeSelector}");
+    await waitFor(async () => (await nodeSelector()) === "", { what: "what was added without an operator to be taken away" });
     await demo.cluster.kubectl(["-n", "pushfleet-system", "delete", "deployment", "pushfleet-operator"]);
     expect((await operator.stop()).code).toBe(0);
     expect(await finalizers()).toEqual([]);

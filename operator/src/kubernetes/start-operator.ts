@@ -8,6 +8,7 @@ import { resources } from "./api/resources.js";
 import type { KubernetesApi, ObjectKey } from "./api/types.js";
 import { ClusterCaches } from "./cluster-caches.js";
 import type { OperatorConfig } from "./configuration.js";
+import { fieldManager } from "./field-manager.js";
 import { FleetController } from "./fleet-controller.js";
 import { highestEpoch } from "./highest-epoch.js";
 import { loadKubeConfig } from "./kube-config.js";
@@ -59,7 +60,7 @@ class Operator {
     const shared = { clock, logger, random: Math.random, metrics: this.#metrics };
     const requestMs = writeTimeoutMs(timingOf(config));
     const connect = (): KubernetesApi =>
-      createKubernetesApi({ ...shared, kubeConfig: loadKubeConfig(config.kubeconfig), fieldManager: "pushfleet-operator", requestMs });
+      createKubernetesApi({ ...shared, kubeConfig: loadKubeConfig(config.kubeconfig), fieldManager, requestMs });
     this.#api = connect();
     this.#leaseApi = connect();
     this.#events = new EventRecorder({

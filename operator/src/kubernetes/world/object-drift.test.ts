@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { KubernetesObject } from "../api/types.js";
-import { atPathsOf, keptOf, mergePatch } from "./object-drift.js";
+import { atPathsOf, keptOf, mergePatch, whatOthersAdded } from "./object-drift.js";
 
 test.each([
   [
@@ -61,6 +61,48 @@ test.each([
 ])("%s that was added is taken back, or left", (_what, wanted, spec, change) => {
   const [before, live] = [wanted as KubernetesObject, changed(wanted, spec)];
   expect(mergePatch(keptOf(before, live), keptOf(before, before))).toEqual(change);
+});
+
+const spec = {
+  ports: [{ port: 80 }],
+  selector: { app: "a" },
+  template: { metadata: { labels: {} }, spec: { containers: [{ name: "c" }] } },
+};
+const leaf = {};
+
+test.each<[string, string, object, object | undefined]>([
+  ["nothing where nobody else wrote", "pushfleet-operator", { "f:more": leaf }, undefined],
+  ["a field", "kubectl-edit", { "f:externalIPs": leaf }, { externalIPs: null }],
+  [
+    "a field deep in a template",
+    "kubectl-patch",
+    { "f:template": { "f:spec": { "f:hostNetwork": leaf } } },
+    { template: { spec: { hostNetwork: null } } },
+  ],
+  ["an object whole", "kubectl", { "f:strategy": { ".": leaf, "f:type": leaf } }, { strategy: null }],
+  ["what else is in an object of ours", "kubectl", { "f:selector": { "f:app": leaf, "f:by": leaf } }, { selector: { by: null } }],
+  ["nothing where it wrote the same as we", "kubectl", { "f:selector": { ".": leaf, "f:app": leaf } }, undefined],
+  [
+    "what it wrote in a list, by the whole list",
+    "kubectl",
+    { "f:ports": { 'k:{"port":80,"protocol":"TCP"}': { "f:nodePort": leaf } } },
+    { ports: [{ port: 80 }] },
+  ],
+  ["not a list that it wrote just as we", "kubectl", { "f:ports": leaf }, undefined],
+  [
+    "not a rollout restart",
+    "kubectl-rollout",
+    { "f:template": { "f:metadata": { "f:annotations": { "f:restartedAt": leaf } } } },
+    undefined,
+  ],
+  ["not the address of a load balancer", "cloud", { "f:loadBalancerIP": leaf }, undefined],
+  ["nothing of one who is nobody", "before-first-apply", { "f:clusterIP": leaf }, undefined],
+])("of what others have added to a spec is taken away %s", (_what, manager, owned, taken) => {
+  const status = { manager: "kube-controller-manager", subresource: "status", fieldsV1: { "f:spec": { "f:replicas": leaf } } };
+  const managedFields = [status, { manager, operation: "Update", fieldsV1: { "f:metadata": { "f:labels": leaf }, "f:spec": owned } }];
+  const wanted = { apiVersion: "v1", kind: "Service", metadata, spec } as KubernetesObject;
+  const live = { ...wanted, metadata: { ...metadata, managedFields } };
+  expect(whatOthersAdded(wanted, live)).toEqual(taken === undefined ? undefined : { spec: taken });
 });
 
 /** RFC 7396, as its pseudo-code. */

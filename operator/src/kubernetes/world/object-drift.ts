@@ -1,9 +1,11 @@
 import { isMapping } from "@pushfleet/protocol";
 import type { KubernetesObject } from "../api/types.js";
+import { fieldManager } from "../field-manager.js";
 
 /*
  * What a person changed of an object that is ours, and what takes it back. Compared are two answers of the server, the one to our last apply and
- * what there is now: its defaults and its spelling of quantities are in both.
+ * what there is now: its defaults and its spelling of quantities are in both. What was there before this process wrote for the first time, the
+ * server tells by who wrote it: defaults are nobody's.
  */
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -27,6 +29,59 @@ function specOf(wanted: KubernetesObject, live: Fields): Fields {
   if (!isMapping(template)) return { ...rest, ...address };
   const metadata = atPathsOf(isMapping(ours["template"]) ? ours["template"]["metadata"] : {}, template["metadata"]);
   return { ...rest, ...address, template: { ...template, metadata } }; // `kubectl rollout restart` writes an annotation
+}
+
+/** The merge patch that takes away what others have added to the `spec` of an object that was just applied; `undefined` where they have not. */
+export function whatOthersAdded(wanted: KubernetesObject, live: KubernetesObject): Fields | undefined {
+  const others = (live.metadata.managedFields ?? []).flatMap((entry): readonly unknown[] => {
+    const { manager, subresource, fieldsV1 } = entry as ManagedFields;
+    return manager === fieldManager || manager === writtenByNobody || subresource !== undefined ? [] : [fieldsV1?.["f:spec"]];
+  });
+  const spec = "spec" in wanted ? wanted.spec : undefined;
+  const taken = others.flatMap((owned) => {
+    const change = isMapping(owned) ? takenAway(withoutLeft(owned), spec) : undefined;
+    return change === undefined ? [] : [change];
+  });
+  return taken.length === 0 ? undefined : { spec: taken.reduce((all, one) => mergeFields(all, one) as object) };
+}
+
+/** https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management */
+interface ManagedFields {
+  readonly manager?: string;
+  readonly subresource?: string;
+  /** "f:<field>", "k:<keys of an item>", "v:<item>"; a leaf is {}. */
+  readonly fieldsV1?: Fields;
+}
+
+/** Whom the server names for all there is in an object whose writers it does not know. */
+const writtenByNobody = "before-first-apply";
+
+/** What is left as others write it: as in `specOf`. */
+function withoutLeft({ "f:loadBalancerIP": _, "f:template": template, ...rest }: Fields): Fields {
+  if (!isMapping(template)) return rest;
+  const { "f:metadata": __, ...kept } = template;
+  return { ...rest, "f:template": kept };
+}
+
+/** By the fields that somebody else owns. A list of ours in which he wrote is written whole. */
+function takenAway(owned: Fields, wanted: unknown): object | undefined {
+  if (Array.isArray(wanted)) return Object.keys(owned).length === 0 ? undefined : wanted;
+  if (!isMapping(wanted)) return undefined;
+  const changes = Object.entries(owned).flatMap(([key, inside]): readonly (readonly [string, unknown])[] => {
+    const name = key.slice(2);
+    if (!key.startsWith("f:")) return [];
+    if (!(name in wanted)) return [[name, null]];
+    const change = isMapping(inside) ? takenAway(inside, wanted[name]) : undefined;
+    return change === undefined ? [] : [[name, change]];
+  });
+  return changes.length === 0 ? undefined : Object.fromEntries(changes);
+}
+
+/** `over` laid over `under`, field by field; lists whole. */
+export function mergeFields(under: unknown, over: unknown): unknown {
+  if (!isMapping(under) || !isMapping(over)) return over;
+  const merged = Object.entries(over).map(([name, field]) => [name, name in under ? mergeFields(under[name], field) : field] as const);
+  return { ...under, ...Object.fromEntries<unknown>(merged) };
 }
 
 /** What `live` has at the paths that `wanted` sets. A list counts as a whole: one more port is a change. */

@@ -2,7 +2,7 @@ import type { ApiResult, KubernetesApi, KubernetesObject, ReadCache, Resource } 
 import { type EnsureOutcome, outcomeOf } from "./ensure-outcome.js";
 import { fixedFault, isFixed } from "./fixed-object.js";
 import { isOwnedAs, lookAtPlace, showAgain } from "./foreign-object.js";
-import { type Fields, hasMore, keptOf, whatPutsBack } from "./object-drift.js";
+import { type Fields, hasMore, keptOf, mergeFields, whatOthersAdded, whatPutsBack } from "./object-drift.js";
 
 /** One kind of owned object: where it is served and what is known of it. */
 export interface OwnedKind {
@@ -29,7 +29,7 @@ interface AppliedObject {
 
 /** Keeps the objects of one fleet as they should be: applied once (server-side apply), and again only when what is wanted changes or when
  *  somebody changed them. What the server and its webhooks add to an object as they answer (defaults, status) is no change: an object is compared
- *  with that answer. What was added by hand before this process wrote first is taken for such. */
+ *  with that answer. What was added by hand before this process wrote first is taken away with that write. */
 export class OwnedObjects {
   readonly #parts: OwnedObjectsParts;
   readonly #applied = new Map<string, AppliedObject>();
@@ -97,12 +97,22 @@ export class OwnedObjects {
     return result.kind === "notFound" || result.kind === "conflict" ? { kind: "ensured" } : outcomeOf(result, object);
   }
 
-  /** Server-side apply leaves what another manager has put into a list of ours: a port that was renumbered would stand there twice. */
+  /** Server-side apply leaves what another manager has added beside our fields, also in a list of ours: a port that was renumbered would stand there
+   *  twice. */
   async #apply(kind: OwnedKind, object: KubernetesObject): Promise<ApiResult<KubernetesObject>> {
     const result = await this.#parts.api.apply(kind.resource, object);
-    if (result.kind !== "ok" || !hasMore(object, result.object)) return result;
+    if (result.kind !== "ok") return result;
+    const added = whatOthersAdded(object, result.object);
+    if (added === undefined && !hasMore(object, result.object)) return result;
     const { name: _name, namespace: _namespace, ...metadata } = object.metadata;
-    return await this.#rewrite(kind, object, { ...object, metadata });
+    const rewritten = await this.#rewrite(kind, object, mergeFields({ ...object, metadata }, added ?? {}) as object);
+    if (
+      added !== undefined &&
+      rewritten.kind === "ok" &&
+      whatPutsBack(object, result.object, keptOf(object, rewritten.object)) !== undefined
+    )
+      this.#parts.onRestored(rewritten.object, "changed");
+    return rewritten;
   }
 
   /** Fields are written as they should be, lists whole, and then applied, to be ours again. */
