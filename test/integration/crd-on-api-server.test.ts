@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
+import { readSchema } from "../../operator/scripts/generate-types.mjs";
 import {
   buildClientService,
   chooseRevision,
@@ -11,16 +13,19 @@ import {
 import { parseManifest } from "../../operator/src/manifest.js";
 import {
   KUBERNETES_START_DEADLINE_MS,
+  type KubectlResult,
   type KubernetesAnswer,
   type KubernetesBody,
   type KubernetesServer,
   startKubernetes,
 } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
+import { waitFor } from "../peers/wait-for.js";
 import { type BadManifest, badManifests, type GoodManifest, goodManifests } from "../support/bad-manifests.js";
 import { exampleFleet, exampleOperator, firstGrant } from "../support/example-fleet.js";
 import { podRules } from "../support/pod-rule-rows.js";
 import { statusBounds } from "../support/status-bounds.js";
+import { wholeStatusManifest } from "../support/whole-manifest.js";
 
 const FLEETS = "/apis/pushfleet.dev/v1alpha1/namespaces/default/pushgateways";
 /** Nothing is stored, and unknown and repeated fields are refused, as `kubectl apply` asks for. */
@@ -89,6 +94,43 @@ describeWithPeers(["kubernetes"], "crds/pushgateway.yaml on a real API server", 
     expect(good.filter(({ status }) => status !== 200)).toEqual([]);
   });
 
+  test("kubectl get shows the status in columns, by the short name too", async () => {
+    const named = (name: string) => ({ ...wholeStatusManifest, metadata: { name } });
+    await expect(kubernetes.request("POST", FLEETS, json(named("shown")))).resolves.toMatchObject({ status: 201 });
+    const status = { type: "application/merge-patch+json", content: { status: wholeStatusManifest.status } } as const;
+    await expect(kubernetes.request("PATCH", `${FLEETS}/shown/status`, status)).resolves.toMatchObject({ status: 200 });
+    const columns = async (...args: readonly string[]): Promise<readonly string[]> => {
+      const { stdout } = await kubernetes.kubectl(["get", ...args]);
+      return stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.trim().split(/ {2,}/).join("|"));
+    };
+    const [heads, values] = await columns("pgw", "shown");
+    expect(heads).toBe("NAME|GATEWAYS|CONNECTIONS|CAPACITY|DRAINING|AVAILABLE|NEXT|AGE");
+    expect(values).toMatch(/^shown\|3\|1000\|1500000\|1\|True\|Drain\|\d+s$/);
+    const [wideHeads, wideValues] = await columns("pushgateways", "shown", "-o", "wide");
+    expect(wideHeads).toBe("NAME|GATEWAYS|CONNECTIONS|CAPACITY|DRAINING|AVAILABLE|NEXT|WHY|BLOCKED|AGE");
+    expect(wideValues).toMatch(/^shown\|3\|1000\|1500000\|1\|True\|Drain\|a new revision\|the budget\|\d+s$/);
+  });
+
+  test("kubectl explain knows every field of the spec and of the status", async () => {
+    const schema = readSchema(readFileSync(new URL("../../crds/pushgateway.yaml", import.meta.url), "utf8")) as Explained;
+    const explain = (field: string): Promise<KubectlResult> => kubernetes.kubectl(["explain", `pushgateway.${field}`, "--recursive"]);
+    const isServed = async (): Promise<boolean> => (await explain("spec")).status === 0; // what a CRD says of itself is served after a while
+    await waitFor(isServed, { what: "the API server to explain PushGateways", deadlineMs: KUBERNETES_START_DEADLINE_MS });
+    for (const field of ["spec", "status"]) {
+      const { stdout } = await explain(field);
+      const told = [...stdout.matchAll(/^ {2,}(\w+)\t</gm)].map(([, name]) => name);
+      expect(told).toEqual(fieldNames(schema.properties?.[field]));
+      expect(told.length).toBeGreaterThan(30);
+    }
+    const { stdout } = await kubernetes.kubectl(["explain", "pgw.spec.drain.deadlineSeconds"]);
+    expect(stdout.replace(/\s+/g, " ")).toContain(
+      String(schema.properties?.["spec"]?.properties?.["drain"]?.properties?.["deadlineSeconds"]?.description),
+    );
+  });
+
   test("kubectl apply says the same", async () => {
     const unknown = badManifests.find(({ name }) => name.startsWith("spec.drain.unheardOf"));
     const order = badManifests.find(({ breaks }) => breaks.at === "spec.router" && breaks.keyword === "rule");
@@ -115,6 +157,20 @@ describeWithPeers(["kubernetes"], "crds/pushgateway.yaml on a real API server", 
     expect(edit).toMatchObject({ status: 422, body: { message: expect.stringContaining("set replicas to the number of gateways") } });
   });
 });
+
+/** What `kubectl explain` reads of a schema. */
+interface Explained {
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Explained>>;
+  readonly items?: Explained;
+}
+
+/** In its order: by name, each with what is inside it. */
+function fieldNames(node: Explained | undefined): readonly string[] {
+  return Object.entries(node?.properties ?? node?.items?.properties ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([name, child]) => [name, ...fieldNames(child)]);
+}
 
 /** What the operator would make of a manifest, as objects that Kubernetes checks by themselves. */
 function partsOf({ manifest }: GoodManifest): readonly { readonly resource: string; readonly object: object }[] {

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -14,6 +13,7 @@ import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder
 import { waitFor } from "../peers/wait-for.js";
 import { ExampleAuthority } from "../support/certificates.js";
 import { Device, signToken } from "../support/device.js";
+import { type Ended, runToEnd as run } from "../support/run-to-end.js";
 
 const jwtSecret = "a-secret-that-no-log-shows-and-no-print";
 const parts = {
@@ -35,27 +35,6 @@ const configurationFile = (name: string, configuration: object): string => {
   writeFileSync(file, stringify(configuration));
   return file;
 };
-
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** A command that ends by itself. */
-function run(script: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [script, ...args], { env: { PATH: process.env["PATH"], ...env }, timeout: 30_000 });
-    let [out, err] = ["", ""];
-    child.stdout.on("data", (chunk: Buffer) => {
-      out += String(chunk);
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      err += String(chunk);
-    });
-    child.on("close", (code) => resolve({ code, out, err }));
-  });
-}
 
 /** Each line as [path, the rest]. */
 const faultsOf = (part: Part, { err }: Ended): readonly string[] =>

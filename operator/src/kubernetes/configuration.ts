@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { Fault } from "@pushfleet/protocol";
 import { fileFaults, Port, type Refinement, Strict } from "@pushfleet/service";
 import { type Static, Type } from "@sinclair/typebox";
+import { kubeconfigFaults } from "./kubeconfig-faults.js";
 
 const Name = (description: string, defaultName?: string) =>
   Type.String({
@@ -52,8 +54,13 @@ export type OperatorConfig = Static<typeof operatorSchema>;
 export const operatorRefinements: readonly Refinement<OperatorConfig>[] = [
   { path: "watchNamespaces", faults: namespaceFaults },
   { path: "lease", faults: leaseFaults },
-  { path: "kubeconfig", faults: ({ kubeconfig }) => fileFaults({ kubeconfig }) },
+  { path: "kubeconfig", faults: ({ kubeconfig }) => (kubeconfig === undefined ? [] : faultsOfFile(kubeconfig)) },
 ];
+
+function faultsOfFile(kubeconfig: string): readonly Fault[] {
+  const unreadable = fileFaults({ kubeconfig });
+  return unreadable.length > 0 ? unreadable : kubeconfigFaults(kubeconfig, readFileSync(kubeconfig, "utf8"));
+}
 
 function namespaceFaults({ watchNamespaces }: OperatorConfig): readonly Fault[] {
   const twice = watchNamespaces.find((name, index) => watchNamespaces.indexOf(name) !== index);

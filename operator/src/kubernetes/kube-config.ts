@@ -9,7 +9,9 @@ export function loadKubeConfig(file: string | undefined): KubeConfig {
   if (file !== undefined) config.loadFromFile(file);
   else if (existsSync(serviceAccountToken)) config.loadFromCluster();
   else config.loadFromDefault();
-  if (config.getCurrentCluster() === null) {
+  const cluster = config.getCurrentCluster();
+  // What the library makes up where it finds nothing.
+  if (cluster === null || (file === undefined && cluster.server === "http://localhost:8080")) {
     throw new Error(
       "kubeconfig: no cluster to connect to; name a kubeconfig file with a current-context, or run in a pod with a service account",
     );

@@ -45,7 +45,9 @@ describe("rules are evaluated", () => {
       "x-kubernetes-validations": [{ rule: "self.all(k, k.matches('^[a-z]+$'))", message: "keys must be words" }],
     };
     expect(faults(schema, { a: "1" })).toEqual([]);
-    expect(faults(schema, { a: "1", b2: "2" })).toEqual(["spec: a mapping, to keep the rule: keys must be words"]);
+    expect(faults(schema, { a: "1", b2: "2" })).toEqual(["spec: a: 1, b2: 2, to keep the rule: keys must be words"]);
+    const long = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`k${index}`, "v"]));
+    expect(faults(schema, long)).toEqual([expect.stringMatching(/^spec: k0: v, .{180,200}…, to keep the rule/)]);
   });
 
   test.each([

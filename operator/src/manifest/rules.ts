@@ -3,7 +3,7 @@ import { type Fault, isMapping } from "@pushfleet/protocol";
 import { cel } from "./cel.js";
 import { toCelValue } from "./cel-value.js";
 import { expressionFaults } from "./check-expression.js";
-import { joinField, type RuleSource, type SchemaNode } from "./schema.js";
+import { childSchema, joinField, type RuleSource, type SchemaNode } from "./schema.js";
 
 /** Rules of a schema, compiled, in the shape of the schema: only branches that have rules are kept. */
 export interface CompiledRules {
@@ -68,7 +68,7 @@ function compileRule(source: RuleSource, schema: SchemaNode, path: string): Comp
 export function* ruleFaults(compiled: CompiledRules, value: unknown, path: string): Iterable<Fault> {
   if (compiled.rules.length > 0) {
     const self = toCelValue(value, compiled.schema);
-    for (const rule of compiled.rules) yield* applyRule(rule, self, value, path);
+    for (const rule of compiled.rules) yield* applyRule(rule, self, { value, schema: compiled.schema }, path);
   }
   if (Array.isArray(value)) {
     if (compiled.elements === undefined) return;
@@ -81,11 +81,17 @@ export function* ruleFaults(compiled: CompiledRules, value: unknown, path: strin
   }
 }
 
-function* applyRule(rule: CompiledRule, self: CelInput, value: unknown, path: string): Iterable<Fault> {
+/** A value and what the schema says of it. */
+interface Place {
+  readonly value: unknown;
+  readonly schema: SchemaNode | undefined;
+}
+
+function* applyRule(rule: CompiledRule, self: CelInput, place: Place, path: string): Iterable<Fault> {
   const result = rule.evaluate({ self });
   if (result === true) return;
   const { source, fieldPath } = rule;
-  const where = { path: fieldPath.reduce(joinField, path), value: shown(valueAt(value, fieldPath)) };
+  const where = { path: fieldPath.reduce(joinField, path), value: shown(placeAt(place, fieldPath)) };
   const why = result === false ? "" : ` (which cannot be evaluated here: ${describe(result)})`;
   yield { ...where, expected: `to keep the rule: ${source.message}${why}` };
 }
@@ -94,11 +100,25 @@ function describe(result: unknown): string {
   return cel().isCelError(result) ? result.message : `it gives ${String(result)}, not true or false`;
 }
 
-function valueAt(value: unknown, names: readonly string[]): unknown {
-  return names.reduce<unknown>((inside, name) => (isMapping(inside) ? inside[name] : undefined), value);
+function placeAt(place: Place, names: readonly string[]): Place {
+  return names.reduce<Place>(
+    ({ value, schema }, name) => ({
+      value: isMapping(value) ? value[name] : undefined,
+      schema: schema === undefined ? undefined : childSchema(schema, name),
+    }),
+    place,
+  );
 }
 
-function shown(value: unknown): unknown {
+const shownCharactersMax = 200;
+
+/** Of a map its entries, since the rule may be about one of them; of an object nothing, for somewhere in it may be a password. */
+function shown({ value, schema }: Place): unknown {
   if (Array.isArray(value)) return `${value.length} elements`;
-  return isMapping(value) ? "a mapping" : value;
+  if (!isMapping(value)) return value;
+  if (schema?.properties !== undefined) return "a mapping";
+  const text = Object.entries(value)
+    .map(([name, inside]) => `${name}: ${String(inside)}`)
+    .join(", ");
+  return text.length <= shownCharactersMax ? text : `${text.slice(0, shownCharactersMax)}…`;
 }
