@@ -8,13 +8,23 @@ export interface Series<E> {
   lastAtMs: number;
   /** Name of the Event object, once it was created. */
   name: string | undefined;
+  /** How many other series about the object were left out since the last one that was written. */
+  readonly leftOut: number;
+}
+
+/** What may be written about one object. */
+interface Bucket {
+  readonly tokens: number;
+  readonly atMs: number;
+  /** Series that were left out and not told of yet. */
+  readonly leftOut: number;
 }
 
 /** Which events are the same, and how often something may be written about one object: what client-go's correlator decides. Bounded; what was
  *  quiet longest is forgotten first. */
 export class EventCorrelator<E> {
   readonly #series = new Map<string, Series<E>>();
-  readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
+  readonly #buckets = new Map<string, Bucket>();
 
   /** The series that `event` belongs to, with it counted; `undefined` when too much is written about `about` already, and then a series that
    *  is there counts it nevertheless. */
@@ -25,19 +35,22 @@ export class EventCorrelator<E> {
       current.count += 1;
       current.lastAtMs = nowMs;
     }
-    const mayWrite = this.#take(about, nowMs);
-    if (current === undefined && !mayWrite) return undefined;
-    const series = current ?? { event, count: 1, lastAtMs: nowMs, name: undefined };
+    const bucket = this.#refilled(about, nowMs);
+    const mayWrite = bucket.tokens >= 1;
+    const tokens = mayWrite ? bucket.tokens - 1 : bucket.tokens;
+    if (current === undefined && !mayWrite) {
+      put(this.#buckets, about, { ...bucket, leftOut: bucket.leftOut + 1 });
+      return undefined;
+    }
+    put(this.#buckets, about, { ...bucket, tokens, leftOut: current === undefined ? 0 : bucket.leftOut });
+    const series = current ?? { event, count: 1, lastAtMs: nowMs, name: undefined, leftOut: bucket.leftOut };
     put(this.#series, key, series);
     return mayWrite ? series : undefined;
   }
 
-  #take(about: string, nowMs: number): boolean {
-    const bucket = this.#buckets.get(about) ?? { tokens: limits.eventBurst, atMs: nowMs };
-    const refilled = Math.min(limits.eventBurst, bucket.tokens + (nowMs - bucket.atMs) / limits.eventRefillMs);
-    const may = refilled >= 1;
-    put(this.#buckets, about, { tokens: may ? refilled - 1 : refilled, atMs: nowMs });
-    return may;
+  #refilled(about: string, nowMs: number): Bucket {
+    const { tokens, atMs, leftOut } = this.#buckets.get(about) ?? { tokens: limits.eventBurst, atMs: nowMs, leftOut: 0 };
+    return { tokens: Math.min(limits.eventBurst, tokens + (nowMs - atMs) / limits.eventRefillMs), atMs: nowMs, leftOut };
   }
 }
 

@@ -149,6 +149,22 @@ describe("an event recorder", () => {
     expect(patched.at(-1)?.patch).toMatchObject({ series: { count: 41 } });
   });
 
+  test("says with the next one how many were left out", async () => {
+    const { recorder, created, clock } = open();
+    for (let i = 0; i < limits.eventBurst + 3; i += 1) recorder.record(event({ note: `gateway ${i}` }));
+    await settle();
+    for (const note of ["next", "last"]) {
+      clock.advance(limits.eventRefillMs);
+      recorder.record(event({ note }));
+      await settle();
+    }
+    expect(created.slice(-3).map(({ note }) => note)).toEqual([
+      `gateway ${limits.eventBurst - 1}`,
+      "next (3 more before it were too many to be written)",
+      "last",
+    ]);
+  });
+
   test("makes an event anew that is gone from the API server", async () => {
     const { recorder, created, world } = open();
     recorder.record(event());

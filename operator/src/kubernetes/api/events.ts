@@ -140,7 +140,7 @@ export class EventRecorder {
       type,
       reason,
       action,
-      note: cutToBytes(note, limits.eventNoteBytesMax),
+      note: withLeftOut(note, series.leftOut),
       regarding: {
         apiVersion: regarding.apiVersion,
         kind: regarding.kind,
@@ -167,6 +167,11 @@ function namespaceOf({ regarding: { metadata } }: EventToRecord): string {
 /** A DNS name of at most 253 characters that nobody else makes. */
 function eventName(name: string, nowMs: number): string {
   return `${name.slice(0, 200).replace(/[^a-z0-9]+$/, "")}.${nowMs.toString(16)}${randomBytes(4).toString("hex")}`;
+}
+
+function withLeftOut(note: string, leftOut: number): string {
+  const told = leftOut === 0 ? "" : ` (${leftOut} more before it were too many to be written)`;
+  return `${cutToBytes(note, limits.eventNoteBytesMax - told.length)}${told}`;
 }
 
 /** At most so many bytes of UTF-8, whole characters. */
