@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { readSchema } from "../../operator/scripts/generate-types.mjs";
@@ -21,6 +22,7 @@ import {
 } from "../peers/kubernetes.js";
 import { describeWithPeers } from "../peers/peer.js";
 import { waitFor } from "../peers/wait-for.js";
+import { anyManifest } from "../support/any-manifest.js";
 import { type BadManifest, badManifests, type GoodManifest, goodManifests } from "../support/bad-manifests.js";
 import { exampleFleet, exampleOperator, firstGrant } from "../support/example-fleet.js";
 import { podRules } from "../support/pod-rule-rows.js";
@@ -63,6 +65,21 @@ describeWithPeers(["kubernetes"], "crds/pushgateway.yaml on a real API server", 
       }),
     );
     expect(wrong.filter((line) => line !== undefined)).toEqual([]);
+  });
+
+  test("of a manifest that was changed anywhere the API server and our own validator think alike", async () => {
+    const schema = readSchema(readFileSync(new URL("../../crds/pushgateway.yaml", import.meta.url), "utf8")) as Explained;
+    const seen = { accepted: 0, refused: 0 };
+    const verdicts = fc.asyncProperty(anyManifest(schema.properties?.["spec"] ?? {}), async (any) => {
+      const manifest = JSON.stringify(any);
+      const { status, body } = await create({ name: "any", manifest });
+      const parsed = parseManifest(manifest);
+      const ours = parsed.kind === "manifest" ? parsed.manifest.spec : "refused";
+      expect(ours, (body as Refusal).message).toEqual(status === 201 ? (body as { readonly spec: unknown }).spec : "refused");
+      seen[status === 201 ? "accepted" : "refused"] += 1;
+    });
+    await fc.assert(verdicts, { numRuns: Number(process.env["PUSHFLEET_MANIFESTS"] ?? 500), endOnFailure: true });
+    expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(50);
   });
 
   test("the API refuses of a pod and a Service what Kubernetes itself refuses, and nothing else", async () => {

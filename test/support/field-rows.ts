@@ -196,10 +196,23 @@ export function fieldRows({ bad, good }: RowMaker): FieldRows {
         ...["8 cores", "-1", "-1Gi", "1e1.5", "1e100", "."].map((text) =>
           bad(cpu, text, { keyword: "pattern", bound: pattern, server: "should match '^\\+?", offline: "a quantity such as" }),
         ),
-        bad(cpu, -1, { keyword: "minimum", bound: 0, server: "should be greater than or equal to 0", offline: "a number of at least 0" }),
+        bad(cpu, -1, {
+          keyword: "minimum",
+          bound: 0,
+          server: "should be greater than or equal to 0",
+          offline: "a number from 0 to 1000000000000000",
+        }),
+        bad(cpu, 1e15 + 1, {
+          keyword: "maximum",
+          bound: 1e15,
+          server: "should be less than or equal to 1",
+          offline: "a number from 0 to 1000000000000000",
+        }),
         bad(cpu, "1".repeat(33), { keyword: "maxLength", bound: 32, server: "may not be more than 32 bytes", offline: "characters" }),
         bad(cpu, true, wrongType("integer,string", "boolean", "an integer or a string", "integer,string")),
-        ...[0, 8, "500m", ".5", "1.", "+1", "15e-3", "1.5E3", "1".repeat(32)].map((value) => good(cpu, value, { [other]: undefined })),
+        ...[0, 8, 1e15, "500m", ".5", "1.", "+1", "15e-3", "1.5E3", "1".repeat(32)].map((value) =>
+          good(cpu, value, { [other]: undefined }),
+        ),
       );
     },
   };
