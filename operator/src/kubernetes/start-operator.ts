@@ -8,11 +8,11 @@ import { resources } from "./api/resources.js";
 import type { KubernetesApi, ObjectKey } from "./api/types.js";
 import { ClusterCaches } from "./cluster-caches.js";
 import type { OperatorConfig } from "./configuration.js";
-import { fieldManager } from "./field-manager.js";
 import { FleetController } from "./fleet-controller.js";
 import { highestEpoch } from "./highest-epoch.js";
 import { loadKubeConfig } from "./kube-config.js";
 import { releaseAll } from "./release-fleets.js";
+import { fieldManager } from "./writer-name.js";
 
 /** Connects, watches, stands for leader and, while it leads, reconciles. A process that loses its Lease ends: the next one starts with nothing in
  *  its memory, which is the state that is tested. */

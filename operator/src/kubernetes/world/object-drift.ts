@@ -1,6 +1,6 @@
 import { isMapping } from "@pushfleet/protocol";
 import type { KubernetesObject } from "../api/types.js";
-import { fieldManager } from "../field-manager.js";
+import { fieldManager } from "../writer-name.js";
 
 /*
  * What a person changed of an object that is ours, and what takes it back. Compared are two answers of the server, the one to our last apply and
