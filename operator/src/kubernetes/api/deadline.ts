@@ -10,14 +10,18 @@ export interface Deadline {
   release(): void;
 }
 
-/** Aborts after `timeoutMs`, or with `outer`. Not AbortSignal.any: each of its results stays known to a signal that lives as long as the process. */
+/** Aborts after `timeoutMs`, or with `outer`. The last ms is a timer of its own: a process that was busy runs timers before it reads what has come
+ *  meanwhile, and an answer that is there is none that did not come. Not AbortSignal.any: each of its results stays known to a signal that lives as long as the process. */
 export function startDeadline(clock: Clock, timeoutMs: number, outer: AbortSignal | undefined): Deadline {
   const controller = new AbortController();
   const follow = () => controller.abort(outer?.reason ?? new Error("aborted"));
   let timedOut = false;
-  const cancel = clock.after(timeoutMs, () => {
+  const end = () => {
     timedOut = !controller.signal.aborted;
     controller.abort(new Error(`no answer within ${timeoutMs} ms`));
+  };
+  let cancel = clock.after(timeoutMs - 1, () => {
+    cancel = clock.after(1, end);
   });
   if (outer?.aborted === true) follow();
   else if (outer !== undefined) {

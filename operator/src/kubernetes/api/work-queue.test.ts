@@ -7,7 +7,10 @@ import { type Reconciled, ReconcileTimeout, WorkQueue } from "./work-queue.js";
 
 const done: Reconciled = { kind: "done" };
 const again = (afterMs: number): Reconciled => ({ kind: "again", afterMs });
-const settle = () => new Promise((resolve) => setImmediate(resolve));
+/** Some rounds of the event loop: a key begins in each. */
+const settle = async () => {
+  for (let round = 0; round < 4; round += 1) await new Promise((resolve) => setImmediate(resolve));
+};
 
 interface Run {
   readonly key: string;
@@ -117,6 +120,18 @@ describe("a work queue", () => {
     expect(runs.length).toBe(3);
   });
 
+  test("lets what else is due go between two keys that are", async () => {
+    const { queue, runs, end } = open();
+    queue.add("a");
+    queue.add("b");
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(runs.map(({ key }) => key)).toEqual(["a"]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(runs.map(({ key }) => key)).toEqual(["a", "b"]);
+    await end("a");
+    await end("b");
+  });
+
   test("tries a failed key again ever more slowly, up to a minute, and forgets it on success", async () => {
     const { queue, end, clock, runs, running } = open();
     const nextRun = async () => {
@@ -124,7 +139,7 @@ describe("a work queue", () => {
       const before = runs.length;
       for (let waited = 0; runs.length === before && waited < 100_000; waited += 5) {
         clock.advance(5);
-        await Promise.resolve();
+        await settle();
       }
       return (running.get("a")?.atMs ?? 0) - fromMs;
     };

@@ -111,22 +111,24 @@ export class WorkQueue {
     this.#waiting.clear();
   }
 
-  /** Begins what may begin, but not within this call: `add` is for listeners, and several adds of one turn are one. */
+  /** Begins what may begin, but not within this call: `add` is for listeners, and several adds of one turn are one. One key in each round of the
+   *  event loop: between two of them answers are read, and the Lease is renewed, however many are due at once. */
   #wake(): void {
     if (this.#woken) return;
     this.#woken = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#woken = false;
-      this.#fill();
+      this.#beginNext();
     });
   }
 
-  #fill(): void {
-    for (const [key, sinceMs] of this.#waiting) {
-      if (this.#active >= this.#options.concurrency) return;
-      this.#waiting.delete(key);
-      this.#begin(key, sinceMs);
-    }
+  #beginNext(): void {
+    const [next] = this.#waiting;
+    if (next === undefined || this.#active >= this.#options.concurrency) return;
+    const [key, sinceMs] = next;
+    this.#waiting.delete(key);
+    this.#begin(key, sinceMs);
+    this.#wake();
   }
 
   #begin(key: string, sinceMs: number): void {
