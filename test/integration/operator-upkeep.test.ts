@@ -161,5 +161,12 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet in the hands of its u
     expect(await demo.kubectl("get", kinds, "-l", "pushfleet.dev/fleet=planned", "-o", "name")).toBe("");
     await demo.edit({ dryRun: false }, "planned");
     await demo.settled(2, 30_000, "planned");
-  }, 60_000);
+    // Deleted, it goes all the same.
+    await demo.edit({ dryRun: true }, "planned");
+    await demo.kubectl("delete", "pgw", "planned", "--wait=false");
+    await waitFor(async () => (await demo.cluster.fleet("push", "planned")) === undefined, {
+      what: "the fleet to be gone",
+      deadlineMs: 20_000,
+    });
+  }, 90_000);
 });

@@ -16,19 +16,22 @@ export interface HeadroomDemand {
   readonly timeToReadyMs: number;
   /** Connections on pods that are being drained. */
   readonly stillDraining: number;
+  /** Connections that will come from pools that are not in the spec. */
+  readonly ofRemovedPools: number;
 }
 
-/** G = max(10 % of a pod, max(0, net arrivals) × time-to-ready + largest failure domain + still draining). */
+/** G = max(10 % of a pod, max(0, net arrivals) × time-to-ready + largest failure domain + still draining + of removed pools). */
 export function headroomWanted(demand: HeadroomDemand): HeadroomWanted {
   const least = podCapacityShare(demand.podCapacity);
   const arrivals = arrivalsUntilReady(demand.netArrivalsPerSecond, demand.timeToReadyMs);
   const domain = largestFailureDomain(demand.pods);
-  const sum = arrivals + domain.connections + demand.stillDraining;
+  const sum = arrivals + domain.connections + demand.stillDraining + demand.ofRemovedPools;
   if (sum <= least) return { connections: least, because: `${least}, 10 % of a pod` };
   const parts = [
     ...(arrivals > 0 ? [`${arrivals} for arrivals until a new pod is ready`] : []),
     ...(domain.connections > 0 ? [`${Math.ceil(domain.connections)} for the loss of ${domain.name}`] : []),
     ...(demand.stillDraining > 0 ? [`${demand.stillDraining} still draining`] : []),
+    ...(demand.ofRemovedPools > 0 ? [`${demand.ofRemovedPools} of pools that are not in the spec`] : []),
   ];
   return { connections: sum, because: parts.join(" + ") };
 }

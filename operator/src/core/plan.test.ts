@@ -133,7 +133,9 @@ describe("pods that should be there", () => {
   test("a pool taken out of the spec is drained into the others, and nothing is created for it", () => {
     const gone = { pool: "gone", name: "demo-gone-0-r1", uid: "uid-gone" };
     const observed = fleet({ pods: [pod(0, { connections: 10 }), pod(0, { ...gone, connections: 20 })] });
-    const first = plan(observed, now);
+    const start = plan(observed, now);
+    expect([told(start.actions), start.status.plan.at(-1)?.blockedBy]).toEqual([[], "demo-default-0-r1 soaks 60 s more"]);
+    const first = later(observed, start.status, 60_000);
     expect(told(first.actions)).toEqual(["cordon demo-gone-0-r1"]);
     const cordoned = pod(0, {
       ...gone,
@@ -142,9 +144,32 @@ describe("pods that should be there", () => {
       report: { state: "cordoned" },
       grant: { purpose: "cordon", reason: "poolRemoved", serial: 1 },
     });
-    expect(told(later(observed, first.status, 2_000, { pods: [pod(0, { connections: 10 }), cordoned] }).actions)).toEqual([
+    expect(told(later(observed, first.status, 62_000, { pods: [pod(0, { connections: 10 }), cordoned] }).actions)).toEqual([
       "startDrain demo-gone-0-r1",
     ]);
+  });
+});
+
+describe("clients of a pool that was taken out of the spec", () => {
+  const gone = pod(0, { pool: "gone", name: "demo-gone-0-r1", uid: "uid-gone", connections: 90 });
+  const stays = pod(0, { connections: 49 });
+
+  test("make the others grow until they have room for them", () => {
+    const observed = fleet({ pool: { hardConnections: 110 }, pods: [stays, gone] });
+    const first = plan(observed, now);
+    expect(told(first.actions)).toEqual(["createPod demo-default-1-r1"]);
+    expect(first.status.pools[0]?.scaling).toContain("90 of pools that are not in the spec");
+    const grown = { pods: [...observed.pods, pod(1, { createdAtMs: now + 500 })] };
+    const second = later(observed, first.status, 1_000, grown);
+    expect(told(second.actions)).toEqual([]); // it soaks
+    expect(told(later(observed, second.status, 61_000, grown).actions)).toEqual(["cordon demo-gone-0-r1"]);
+  });
+
+  test("are shared among them", () => {
+    const pools = ["default", "second"].map((name) => ({ name, revision: "r1", softConnections: 100, hardConnections: 200 }));
+    const second = pod(0, { pool: "second", name: "demo-second-0-r1", uid: "uid-second" });
+    const { status } = plan(fleet({ spec: { pools }, pods: [pod(0), second, gone] }), now);
+    expect(status.pools.map(({ headroomWanted }) => headroomWanted)).toEqual([45, 45]);
   });
 });
 
@@ -189,6 +214,13 @@ describe("what it shows", () => {
     const status = plan(grown, now).status;
     expect(status.plan[0]).toMatchObject({ action: "createPod" });
     expect(plan({ ...fleet({ pods: [pod(0), pod(1)] }), status }, now + 1_000).actions).toEqual([]);
+  });
+
+  test("dry run or not, a deleted fleet is closed: nobody could take its deletion back", () => {
+    const pods = [pod(0, { connections: 5 })];
+    const { actions } = plan(fleet({ pods, deleting: true, spec: { dryRun: true } }), now);
+    expect(actions).toEqual(plan(fleet({ pods, deleting: true }), now).actions);
+    expect(told(actions)).toEqual(["startDrain demo-default-0-r1"]);
   });
 
   test("every plan has all six conditions, which keep their time until they change", () => {

@@ -178,7 +178,7 @@ function finish(context: Context, decided: Decided): Plan {
     steps,
     memory: { ...context.memory, pools: { ...context.memory.pools, ...pools } },
   });
-  return { actions: context.spec.dryRun ? [] : actions, status };
+  return { actions: context.spec.dryRun && !context.observed.deleting ? [] : actions, status };
 }
 
 type DeleteAction = Extract<Action, { kind: "deletePod" }>;

@@ -139,6 +139,7 @@ function decideScaling(context: Context, pool: PoolSpec, pods: PoolPods, size: P
     restorable: pods.shrinking.map(scalingPod),
     newPodCapacity: Math.min(pool.softConnections, Math.floor(0.9 * pool.hardConnections)),
     stillDraining: connectionsOf([...pods.shrinking, ...pods.leaving]),
+    ofRemovedPools: Math.ceil(connectionsOf(context.views.filter((view) => view.mustLeave === "poolRemoved")) / spec.pools.length),
     netArrivalsPerSecond: known?.netArrivalsPerSecond ?? 0,
     handshakesPerSecond: known?.handshakesPerSecond ?? 0,
     podHandshakesPerSecond: spec.handshakesPerSecond,

@@ -3,7 +3,7 @@ import type { PodView } from "./pod-view.js";
 import { neverServed } from "./removal.js";
 import { replaceOld } from "./rollout.js";
 
-/** Pods whose pool is no longer in the spec: their clients move to the other pools, as those have room. */
+/** Pods whose pool is no longer in the spec: their clients move to the other pools, as those have room, for which they grow (scaling-input.ts). */
 export interface RemovedPools {
   readonly wishes: ReadonlyMap<string, Wish>;
   readonly running: readonly DrainWish[];

@@ -77,9 +77,9 @@ function surgeToCreate({ target, maxSurge, current, old, draining }: Replacement
   return target === 0 ? 0 : Math.max(0, missing, Math.min(target - current.length, surge));
 }
 
-/** A new revision has to prove itself; a pod of the revision that always served does not. */
+/** A new revision has to prove itself, and a new pool (perhaps the old one under another name); pods of the revision that always served do not. */
 function isSoaked({ spec, nowMs }: Context, view: PodView, old: readonly PodView[]): boolean {
-  if (!old.some((one) => one.mustLeave === "rollout")) return true;
+  if (!old.some((one) => one.mustLeave === "rollout" || one.mustLeave === "poolRemoved")) return true;
   const { acceptingSinceMs } = view.memory;
   return acceptingSinceMs !== undefined && nowMs - acceptingSinceMs >= spec.rollout.soakMs;
 }

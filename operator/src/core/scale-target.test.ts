@@ -12,7 +12,16 @@ const loads = (...connections: number[]) => connections.map((count, index) => se
 
 function input(pods: readonly ScalingPod[], more: Partial<ScalingInput> = {}): ScalingInput {
   return {
-    ...{ minReplicas: 1, maxReplicas: 10, target: pods.length, pods, restorable: [], newPodCapacity: 100, stillDraining: 0 },
+    ...{
+      minReplicas: 1,
+      maxReplicas: 10,
+      target: pods.length,
+      pods,
+      restorable: [],
+      newPodCapacity: 100,
+      stillDraining: 0,
+      ofRemovedPools: 0,
+    },
     ...{ netArrivalsPerSecond: 0, handshakesPerSecond: 0, podHandshakesPerSecond: 100, timeToReadyMs: 10_000 },
     ...{ reporting: pods.length, expected: pods.length, unsettled: undefined },
     ...{ shrinkableSinceMs: undefined, stabilizationMs: 60_000, nowMs: 1_000_000 },

@@ -29,6 +29,8 @@ export interface ScalingInput {
   readonly newPodCapacity: number;
   /** Connections on pods being drained. */
   readonly stillDraining: number;
+  /** This pool's share of the connections of pools that are not in the spec: nobody else makes room for them. */
+  readonly ofRemovedPools: number;
   readonly netArrivalsPerSecond: number;
   readonly handshakesPerSecond: number;
   /** What one pod accepts. */

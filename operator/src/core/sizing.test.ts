@@ -33,7 +33,7 @@ describe("largest failure domain", () => {
 });
 
 describe("headroom wanted (G)", () => {
-  const base = { pods: [], podCapacity: 1_000, netArrivalsPerSecond: 0, timeToReadyMs: 180_000, stillDraining: 0 };
+  const base = { pods: [], podCapacity: 1_000, netArrivalsPerSecond: 0, timeToReadyMs: 180_000, stillDraining: 0, ofRemovedPools: 0 };
   test.each([
     ["10 % of a pod in a fleet at rest", base, 100],
     ["arrivals until a pod ordered now is ready", { ...base, netArrivalsPerSecond: 5 }, 900],

@@ -31,7 +31,7 @@ export interface FleetSpec {
     readonly maxReconnectFailurePercent: number;
     readonly paused: boolean;
   };
-  /** Plan and show, do nothing. */
+  /** Plan and show, do nothing; but close a fleet that has been deleted. */
   readonly dryRun: boolean;
 }
 
@@ -230,7 +230,7 @@ export type Action =
 export type DeleteReason = "gone" | "drained" | "neverServed" | "deadlinePassed";
 
 export interface Plan {
-  /** Empty with `dryRun`, and for an operator that was deposed. */
+  /** Empty with `dryRun`, unless the fleet has been deleted, and for an operator that was deposed. */
   readonly actions: readonly Action[];
   readonly status: FleetStatus;
 }

@@ -150,7 +150,7 @@ export class FleetReconciler {
     this.#planned = status;
     const applied = await this.#apply(object, actions, status, prepared, signal);
     if (signal.aborted) return again(0);
-    const marked = object.spec.dryRun ? true : await this.#mark(object, status);
+    const marked = object.spec.dryRun && !deleting ? true : await this.#mark(object, status);
     const isTold = await this.#tell(object, status, { pods, prepared, deleting, isTellingNew });
     const isMoving = actions.length > 0 || !marked || applied.isPartial || prepared.isPartial || !isTold || status.podsByState.Draining > 0;
     return again(isMoving ? limits.planMovingMs : limits.planSettledMs);
@@ -241,7 +241,7 @@ export class FleetReconciler {
         ...turn.pods.flatMap((pod) => podFault(pod) ?? []),
         ...deployedFaults({ ...this.#key, uid: object.metadata.uid ?? "" }, this.#parts.caches),
       ],
-      dryRun: object.spec.dryRun,
+      dryRun: object.spec.dryRun && !turn.deleting,
     });
     if (!turn.deleting) for (const event of conditionEvents(object, conditions)) this.#parts.events.record(event);
     const facts = {
