@@ -141,12 +141,14 @@ describe("a bad configuration ends with 2 and all its faults, each with its path
       watchNamespaces: ["a", "a"],
       lease: { durationSeconds: 5, renewDeadlineSeconds: 10 },
       imagess: {},
+      images: { router: "router:1 " },
     });
     const ended = await run(parts["pushfleet-operator"], ["-c", file], { PUSHFLEET_OPERATOR_NAMESPACE: "Push Fleet" });
     expect([ended.code, ended.out]).toEqual([2, ""]);
     expect([...faultsOf("pushfleet-operator", ended)].sort()).toEqual(
       [
         'imagess: "a mapping" is not right, expected "images" (there is no field "imagess")',
+        'images.router: "router:1 " is not right, expected a container image: 1 to 512 characters without spaces',
         'kubeconfig: "/nowhere/config" is not right, expected a readable file (ENOENT)',
         "lease.renewDeadlineSeconds: 10 is not right, expected less than lease.durationSeconds (5)",
         'namespace: "Push Fleet" is not right, expected a namespace (it is set by PUSHFLEET_OPERATOR_NAMESPACE)',

@@ -13,7 +13,8 @@ const Name = (description: string, defaultName?: string) =>
     ...(defaultName === undefined ? {} : { default: defaultName }),
   });
 const Seconds = (seconds: number) => Type.Number({ minimum: 0.5, maximum: 3600, default: seconds });
-const Image = (image: string) => Type.String({ minLength: 1, maxLength: 512, default: image });
+const Image = (image: string) =>
+  Type.String({ pattern: "^[!-~]{1,512}$", expected: "a container image: 1 to 512 characters without spaces", default: image });
 
 /** operator.yaml. In a cluster only `images` need be given; the chart does. */
 export const operatorSchema = Strict({
