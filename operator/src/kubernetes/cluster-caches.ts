@@ -15,8 +15,8 @@ export interface ClusterCachesParts {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: Registry;
-  /** Something of this fleet changed: its PushGateway, a pod, an owned object, a node one of its pods is on. */
-  readonly onChange: (fleet: ObjectKey, what: "pushGateway" | "pod" | "owned" | "node") => void;
+  /** Something of this fleet changed: its PushGateway, a pod, an owned object, a node one of its pods is on; or a budget of somebody else's. */
+  readonly onChange: (fleet: ObjectKey, what: "pushGateway" | "pod" | "owned" | "node" | "budget") => void;
 }
 
 /** Everything of ours carries it; the watches ask for nothing else, but for PodDisruptionBudgets: of other people's one may select our pods. */
@@ -75,7 +75,10 @@ export class ClusterCaches implements FleetCaches {
             resource,
             ...(resource === resources.podDisruptionBudgets ? {} : { labelSelector: ownLabels }),
             cache,
-            onChange: (change) => tellOwner(objectOf(change), "owned", onChange),
+            onChange: (change) => {
+              if (othersIn(objectOf(change)).length === 0) tellOwner(objectOf(change), "owned", onChange);
+              else this.#tellOfOther(change, onChange);
+            },
           }),
       ),
     ];
@@ -92,6 +95,14 @@ export class ClusterCaches implements FleetCaches {
 
   async stop(): Promise<void> {
     await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+  }
+
+  /** Somebody else's PodDisruptionBudget came, was edited or went: fleets of its namespace may have something to say. */
+  #tellOfOther(change: CacheChange<KubernetesObject>, onChange: ClusterCachesParts["onChange"]): void {
+    if (change.kind === "changed") tellOwner(change.before, "owned", onChange); // somebody took our label and owner away
+    if (change.kind === "changed" && change.before.metadata.generation === change.after.metadata.generation) return;
+    const { namespace } = objectOf(change).metadata;
+    for (const fleet of this.pushGateways.list()) if (fleet.metadata.namespace === namespace) onChange(keyOf(fleet), "budget");
   }
 
   /** A node's status changes all the time; only its going, and its leaving, matters to a fleet. */

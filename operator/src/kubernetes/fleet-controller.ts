@@ -57,7 +57,7 @@ export class FleetController {
   }
 
   /** Something of the fleet changed. */
-  changed(key: ObjectKey, what?: "pushGateway" | "pod" | "owned" | "node"): void {
+  changed(key: ObjectKey, what?: "pushGateway" | "pod" | "owned" | "node" | "budget"): void {
     if (!this.#parts.isWatched(key.namespace)) return;
     if (what === "owned") this.#fleets.get(nameOf(key))?.objects.changed();
     this.#queue.add(nameOf(key));

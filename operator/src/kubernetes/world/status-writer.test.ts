@@ -133,3 +133,16 @@ test.each<[string, PushGatewayStatus]>([
   expect(await some.write(0, status, false)).toBe(true);
   expect(some.writtenAtMs).toHaveLength(2);
 });
+
+test.each([
+  ["what a person should change of the spec is told at once", "SpecAccepted", 2],
+  ["numbers in what is wrong wait for their turn", "Degraded", 1],
+])("of messages %s", async (_what, type, writes) => {
+  const some = new Fleets(1);
+  const saying = (message: string): PushGatewayStatus => ({
+    conditions: [{ type, status: "True", reason: "Some", message, lastTransitionTime: "" }],
+  });
+  await some.write(0, saying("one thing"), false);
+  await some.write(0, saying("two things"), false);
+  expect(some.writtenAtMs).toHaveLength(writes);
+});

@@ -56,9 +56,10 @@ function numbersEveryMs(fleets: number): number {
   return Math.max(limits.statusWriteMs, (1000 * fleets) / limits.statusNumbersPerSecond);
 }
 
-/** What a person is alarmed by (not the messages, in which numbers count down), and what `rememberedStatus` reads of the pools. */
+/** What a person is alarmed by, or asked for (not messages in which numbers count down), and what `rememberedStatus` reads of the pools. */
 function judgements(status: PushGatewayStatus | undefined): string {
-  const conditions = status?.conditions?.map((one) => [one.type, one.status, one.reason]) ?? [];
+  const conditions =
+    status?.conditions?.map((one) => [one.type, one.status, one.reason, one.type === "SpecAccepted" ? one.message : ""]) ?? [];
   const pools = status?.pools?.map((one) => [one.name, one.desiredReplicas, one.pausedRevision]) ?? [];
   return JSON.stringify([status?.observedGeneration, status?.templateOutdated, conditions, pools]);
 }
