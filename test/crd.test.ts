@@ -33,6 +33,13 @@ describe("crds/pushgateway.yaml", () => {
     expect(schemaFaults(readSchema(crdText))).toEqual([]);
   });
 
+  test("every field of the spec says its bounds and choices, and what holds when it is left out", () => {
+    expect(undescribed(version.schema.openAPIV3Schema.properties.spec, "spec")).toEqual([]);
+    expect(undescribed({ type: "integer", minimum: 1, maximum: 1000, description: "Gateways, 1 to 100." }, "a")).toEqual(["a: 1,000"]);
+    const optional = { properties: { b: { enum: ["A"], description: "A." } }, description: "" };
+    expect(undescribed(optional, "a")).toEqual(["a.b: Default, Absent or Required"]);
+  });
+
   test("the paths of scale and of the printer columns exist in the schema", () => {
     const { scale } = version.subresources;
     const columns: readonly { readonly jsonPath: string }[] = version.additionalPrinterColumns;
@@ -176,4 +183,34 @@ function hasPath(schema: SchemaNode, path: string): boolean {
 function celRules(node: SchemaNode): readonly { readonly rule: string; readonly message: string }[] {
   const children = [...Object.values(node.properties ?? {}), ...(node.items === undefined ? [] : [node.items])];
   return [...(node["x-kubernetes-validations"] ?? []), ...children.flatMap(celRules)];
+}
+
+interface Described {
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Described>>;
+  readonly items?: Described;
+  readonly [bound: string]: unknown;
+}
+
+/** What a field's description does not say, of it and of all inside it. */
+function undescribed(node: Described, path: string, isRequired = true): readonly string[] {
+  const { description = "", properties, items, required = [] } = node;
+  const bounds = ["minimum", "maximum", "maxLength", "maxItems", "maxProperties"].flatMap((name) => {
+    const bound = node[name];
+    return typeof bound === "number" && (name !== "maxLength" || node.enum === undefined) ? [bound.toLocaleString("en-US")] : [];
+  });
+  const missing = [...bounds, ...(node.enum ?? [])].filter(
+    (word) => !description.includes(word) && !description.includes(word.replaceAll(",", "")),
+  );
+  const isExplained = isRequired || typeof node.default === "object" || /\b(default|absent|required|not needed)\b/i.test(description);
+  return [
+    ...[...missing, ...(isExplained ? [] : ["Default, Absent or Required"])].map((what) => `${path}: ${what}`),
+    ...Object.entries(properties ?? {}).flatMap(([name, child]) => undescribed(child, `${path}.${name}`, required.includes(name))),
+    ...Object.entries(items?.properties ?? {}).flatMap(([name, child]) =>
+      undescribed(child, `${path}[].${name}`, items?.required?.includes(name) === true),
+    ),
+  ];
 }
