@@ -7,16 +7,18 @@ import { RouterScaler } from "./router-scaler.js";
 const kafka = { brokers: ["kafka:9092"] };
 const fleetOf = (router: object) => exampleFleet({ router: { minReplicas: 2, maxReplicas: 20, ...router } });
 
-/** A scaler whose one running router says this of how far it is behind. */
+/** A scaler whose one running router (the object of another, which was evicted, is left) says this of how far it is behind. */
 function scalerOf({ lag }: { readonly lag: number }) {
   const clock = new ManualClock();
   const pod = { metadata: { name: "demo-router-1" }, status: { podIP: "fd00::1" } };
+  const evicted = { metadata: { name: "demo-router-0" }, status: { podIP: "fd00::2", phase: "Failed", reason: "Evicted" } };
   const asked: string[] = [];
   const parts = {
     clock,
-    caches: { owned: new Map(), pods: { byIndex: () => [pod] } },
+    caches: { owned: new Map(), pods: { byIndex: () => [evicted, pod] } },
     fetchText: async (url: string) => {
       asked.push(url);
+      if (!url.includes("fd00::1")) throw new Error("nobody listens");
       return `pushfleet_router_lag{topic="t"} ${lag}\n`;
     },
   };

@@ -3,6 +3,7 @@ import type { Clock } from "@pushfleet/service";
 import { scaleRouters } from "../../core/index.js";
 import { type Fleet, ports, routerName } from "../objects/index.js";
 import type { FleetCaches } from "./fleet-caches.js";
+import { isOver } from "./observe-pod.js";
 
 export interface RouterScalerParts {
   readonly caches: Pick<FleetCaches, "pods" | "owned">;
@@ -55,7 +56,7 @@ export class RouterScaler {
   async #lag(fleet: Fleet): Promise<number | undefined> {
     if (fleet.spec.router.kafka === undefined) return 0;
     const pods = this.#parts.caches.pods.byIndex("router", `${fleet.namespace}/${fleet.name}`);
-    const running = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.podIP !== undefined);
+    const running = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.podIP !== undefined && !isOver(pod));
     if (running.length === 0) return undefined;
     const lags = await Promise.all(
       running.map(async (pod) => {
