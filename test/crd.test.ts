@@ -3,6 +3,7 @@ import { Ajv } from "ajv";
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { foreignKeywords, generate, manifestSchema, readSchema, schemaFaults } from "../operator/scripts/generate-types.mjs";
+import { parseManifests } from "../operator/src/manifest.js";
 import { readSource } from "./support/source-text.js";
 
 const root = new URL("..", import.meta.url);
@@ -126,6 +127,8 @@ describe("examples", () => {
 
   test.each(readdirSync(new URL("examples/", root)).filter((file) => file.endsWith(".yaml")))("%s is a right manifest", (file) => {
     expect(pushGatewaysIn(file).map(validator())).toEqual([[]]);
+    const parsed = parseManifests(readFileSync(new URL(`examples/${file}`, root), "utf8")); // its CEL rules too
+    expect(parsed).toMatchObject({ kind: "manifests", manifests: [{ parsed: { kind: "manifest" } }] });
   });
 
   test("a full gateway of each example can drain within its deadline", () => {
