@@ -11,7 +11,8 @@ export interface Deadline {
 }
 
 /** Aborts after `timeoutMs`, or with `outer`. The last ms is a timer of its own: a process that was busy runs timers before it reads what has come
- *  meanwhile, and an answer that is there is none that did not come. Not AbortSignal.any: each of its results stays known to a signal that lives as long as the process. */
+ *  meanwhile, and an answer that is there is none that did not come. Not AbortSignal.any: each of its results stays known to a signal that lives
+ *  as long as the process. */
 export function startDeadline(clock: Clock, timeoutMs: number, outer: AbortSignal | undefined): Deadline {
   const controller = new AbortController();
   const follow = () => controller.abort(outer?.reason ?? new Error("aborted"));
