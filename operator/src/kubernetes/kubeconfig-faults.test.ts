@@ -17,6 +17,8 @@ const cluster = (fields: object) => file({ clusters: [{ name: "one", cluster: fi
 
 test("a kubeconfig that can be used has no fault", () => {
   expect(kubeconfigFaults("/config", file())).toEqual([]);
+  expect(kubeconfigFaults("/config", file({ users: [{ name: "me", user: { tokenFile: "/token", token: "t" } }] }))).toEqual([]);
+  expect(kubeconfigFaults("/config", file({ users: null }))).toEqual([]);
   expect(kubeconfigFaults("/config", cluster({ server: "http://localhost:8001/behind/" }))).toEqual([]);
 });
 
@@ -35,6 +37,7 @@ test.each([
     cluster({ server: "https://a", "proxy-url": "http://b" }),
     'whose cluster "one" has no proxy-url, which is not supported',
   ],
+  ["with a token in a file", file({ users: [{ name: "me", user: { tokenFile: "/token" } }] }), 'whose user "me" has a token'],
 ])("%s is told with what would be right", (_what, text, expected) => {
   const told = kubeconfigFaults("/config", text).map(describeFault);
   expect(told).toEqual([

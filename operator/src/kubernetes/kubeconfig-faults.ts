@@ -20,7 +20,12 @@ function whatIsMissing(text: string): string | undefined {
   const cluster = named(config["clusters"], name)?.["cluster"];
   if (!isMapping(cluster)) return `with a cluster "${name}", that of its current-context`;
   if (!isServer(cluster["server"])) return `whose cluster "${name}" has a server with http:// or https://`;
-  return cluster["proxy-url"] === undefined ? undefined : `whose cluster "${name}" has no proxy-url, which is not supported`;
+  if (cluster["proxy-url"] !== undefined) return `whose cluster "${name}" has no proxy-url, which is not supported`;
+  const user = named(config["users"], String(context["user"]))?.["user"];
+  const isTokenInFile = isMapping(user) && user["tokenFile"] !== undefined && user["token"] === undefined;
+  return isTokenInFile
+    ? `whose user "${String(context["user"])}" has a token, a certificate or a plugin: a tokenFile is not read`
+    : undefined;
 }
 
 function readYaml(text: string): { readonly value: unknown } | { readonly fault: string } {
