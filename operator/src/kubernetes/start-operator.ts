@@ -120,7 +120,7 @@ class Operator {
     const epoch = await this.#epochAbove(highestEpoch(this.#caches.pods.list()), first);
     if (this.#stopping.signal.aborted || leading.aborted) return;
     this.#logger.info({ epoch }, "leads");
-    const { watchNamespaces, images, namespace } = this.#config;
+    const { images, namespace } = this.#config;
     this.#controller = new FleetController({
       api: this.#api,
       caches: this.#caches,
@@ -133,7 +133,7 @@ class Operator {
       leadership: this.#election,
       requestMs: writeTimeoutMs(timingOf(this.#config)),
       operator: { images, namespace },
-      isWatched: (fleetNamespace) => watchNamespaces.length === 0 || watchNamespaces.includes(fleetNamespace),
+      isWatched: (fleetNamespace) => this.#isWatched(fleetNamespace),
     });
     this.#controller.start();
   }
@@ -166,6 +166,12 @@ class Operator {
     const { deployment, namespace } = this.#config;
     if (deployment === undefined) return;
     const key: ObjectKey = { namespace, name: deployment };
-    await releaseAll(key, { api: this.#api, caches: this.#caches, events: this.#events, logger: this.#logger });
+    const isWatched = (fleetNamespace: string): boolean => this.#isWatched(fleetNamespace);
+    await releaseAll(key, { api: this.#api, caches: this.#caches, events: this.#events, logger: this.#logger, isWatched });
+  }
+
+  #isWatched(fleetNamespace: string): boolean {
+    const { watchNamespaces } = this.#config;
+    return watchNamespaces.length === 0 || watchNamespaces.includes(fleetNamespace);
   }
 }
