@@ -4,46 +4,31 @@ import { fileURLToPath } from "node:url";
 import { generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { freePort } from "../peers/free-port.js";
 import { describeWithPeers } from "../peers/peer.js";
 import { startProcess } from "../peers/process.js";
-import { type RedisServer, startRedis } from "../peers/redis.js";
-import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder.js";
 import { waitFor } from "../peers/wait-for.js";
 import { Device, signToken } from "../support/device.js";
-import {
-  type FleetPlace,
-  type GatewayProcess,
-  type RouterProcess,
-  startGatewayProcess,
-  startRouterProcess,
-} from "../support/fleet-processes.js";
+import type { GatewayProcess } from "../support/fleet-processes.js";
+import { ProcessFleet } from "../support/process-fleet.js";
 
-const secret = "integration-secret-of-32-bytes-or-more";
+const secret = ProcessFleet.jwtSecret;
 
 describeWithPeers(["redis-server"], "hostile clients of one gateway", () => {
-  let folder: TemporaryFolder;
-  let redis: RedisServer;
-  let router: RouterProcess;
+  let fleet: ProcessFleet;
   let gateway: GatewayProcess;
   let bystander: Device;
   let published = 0;
 
   beforeAll(async () => {
-    folder = await temporaryFolder("hostile");
-    redis = await startRedis();
-    const place: FleetPlace = {
-      folder: folder.path,
-      redisUrl: redis.url,
-      keyPrefix: "hostile:",
-      jwtSecret: secret,
-      routerGrpc: `127.0.0.1:${await freePort()}`,
-    };
-    router = await startRouterProcess(place);
-    gateway = await startGatewayProcess(place, "gw-1", {
-      auth: { hs256Secret: secret, audience: "push", maxLifetimeSeconds: 300 },
-      heartbeat: { intervalMs: 1000, timeoutMs: 3000 },
+    const auth = { hs256Secret: secret, audience: "push", maxLifetimeSeconds: 300 };
+    fleet = await ProcessFleet.start({
+      name: "hostile",
+      gateways: ["gw-1"],
+      gateway: { auth, heartbeat: { intervalMs: 1000, timeoutMs: 3000 } },
     });
+    const [first] = fleet.gateways;
+    if (first === undefined) throw new Error("no gateway");
+    gateway = first;
     bystander = new Device({
       url: `ws://127.0.0.1:${gateway.clientPort}/connect`,
       user: "bystander",
@@ -55,9 +40,7 @@ describeWithPeers(["redis-server"], "hostile clients of one gateway", () => {
 
   afterAll(async () => {
     bystander?.client.close();
-    await Promise.all([gateway?.process.kill(), router?.process.kill()]);
-    await redis?.stop();
-    await folder?.remove();
+    await fleet?.stop();
   });
 
   function token(claims: Record<string, unknown>, options: { seconds?: number } = {}): Promise<string> {
@@ -81,12 +64,7 @@ describeWithPeers(["redis-server"], "hostile clients of one gateway", () => {
   /** The others notice nothing: they are still connected, and a notification still arrives. */
   async function othersNoticeNothing(): Promise<void> {
     const id = `still_${published++}`;
-    const response = await fetch(`http://127.0.0.1:${router.httpPort}/v1/notifications`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ user_id: "bystander", notification_id: id, data: 1 }),
-    });
-    expect(response.status).toBe(202);
+    expect((await fleet.publish([{ user_id: "bystander", notification_id: id, data: 1 }])).status).toBe(202);
     await waitFor(() => bystander.received.some((one) => one.id === id), { what: `${id} to reach the bystander` });
     expect(bystander.losses).toBe(0);
   }
@@ -187,12 +165,7 @@ describeWithPeers(["redis-server"], "hostile clients of one gateway", () => {
         notification_id: `r${round}_${n}`,
         data: "x".repeat(30_000),
       }));
-      const response = await fetch(`http://127.0.0.1:${router.httpPort}/v1/notifications`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ notifications }),
-      });
-      expect(response.status).toBe(202);
+      expect((await fleet.publish(notifications)).status).toBe(202);
     }
     expect(rssBytes(gateway.process.pid) - before).toBeLessThan(150 * 1024 * 1024); // 36 MB were published
     await othersNoticeNothing();

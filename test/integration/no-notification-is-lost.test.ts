@@ -5,56 +5,35 @@ import { Redis } from "ioredis";
 import { Kafka, logLevel, type Producer } from "kafkajs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { freePort } from "../peers/free-port.js";
 import { type HaproxyServer, startHaproxy } from "../peers/haproxy.js";
 import { type KafkaServer, startKafka } from "../peers/kafka.js";
 import { describeWithPeers } from "../peers/peer.js";
-import { type RedisServer, startRedis } from "../peers/redis.js";
-import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder.js";
 import { waitFor } from "../peers/wait-for.js";
 import { Device, signToken } from "../support/device.js";
-import {
-  type FleetPlace,
-  type GatewayProcess,
-  type RouterProcess,
-  startGatewayProcess,
-  startRouterProcess,
-} from "../support/fleet-processes.js";
+import type { GatewayProcess } from "../support/fleet-processes.js";
+import { ProcessFleet } from "../support/process-fleet.js";
 
 const users = 500;
 const notifications = 20_000;
 const topic = "notifications.in_app";
-const secret = "integration-secret-of-32-bytes-or-more";
+const secret = ProcessFleet.jwtSecret;
 
 describeWithPeers(["redis-server", "kafka-server", "haproxy"], "a fleet of processes on real Kafka and Redis", () => {
-  let folder: TemporaryFolder;
-  let redis: RedisServer;
+  let fleet: ProcessFleet;
   let kafka: KafkaServer;
   let balancer: HaproxyServer;
   let producer: Producer;
-  let place: FleetPlace;
-  let router: RouterProcess;
   let registry: Registry;
-  const gateways: GatewayProcess[] = [];
   const devices: Device[] = [];
 
   beforeAll(async () => {
-    folder = await temporaryFolder("fleet");
-    redis = await startRedis();
     kafka = await startKafka({ topics: { [topic]: 4, "notifications.dead": 1, "notifications.client_events": 1 } });
-    place = {
-      folder: folder.path,
-      redisUrl: redis.url,
-      keyPrefix: "default/it:",
-      jwtSecret: secret,
-      routerGrpc: `127.0.0.1:${await freePort()}`,
-    };
-    router = await startRouterProcess(place, { kafka: { brokers: kafka.brokers } });
-    for (const id of ["gw-1", "gw-2", "gw-3"]) gateways.push(await startGatewayProcess(place, id));
-    balancer = await startHaproxy((port) => haproxyConfig(port, gateways));
+    const router = { kafka: { brokers: kafka.brokers } };
+    fleet = await ProcessFleet.start({ name: "it", gateways: ["gw-1", "gw-2", "gw-3"], router });
+    balancer = await startHaproxy((port) => haproxyConfig(port, fleet.gateways));
     producer = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).producer();
     await producer.connect();
-    registry = createRedisRegistry({ url: redis.url, keyPrefix: place.keyPrefix, clock: systemClock });
+    registry = createRedisRegistry({ url: fleet.redis.url, keyPrefix: fleet.place.keyPrefix, clock: systemClock });
     await registry.start();
   }, 120_000);
 
@@ -62,9 +41,8 @@ describeWithPeers(["redis-server", "kafka-server", "haproxy"], "a fleet of proce
     for (const device of devices) device.client.close();
     await registry?.stop();
     await producer?.disconnect();
-    await Promise.all([...gateways.map((gateway) => gateway.process.kill()), router?.process.kill(), balancer?.stop()]);
-    await Promise.all([kafka?.stop(), redis?.stop()]);
-    await folder?.remove();
+    await Promise.all([fleet?.stop(), balancer?.stop()]);
+    await kafka?.stop();
   }, 60_000);
 
   /** Notifications number `from` to `to`, spread over the users in turn. */
@@ -105,7 +83,7 @@ describeWithPeers(["redis-server", "kafka-server", "haproxy"], "a fleet of proce
     await everybodyHas(4_000, "in calm", 30_000);
 
     // One gateway is asked to stop: it hands its connections over first.
-    const [first, second] = gateways;
+    const [first, second] = fleet.gateways;
     if (first === undefined || second === undefined) throw new Error("no gateways");
     first.process.signal("SIGTERM");
     await publish(4_000, 9_000);
@@ -123,7 +101,7 @@ describeWithPeers(["redis-server", "kafka-server", "haproxy"], "a fleet of proce
     await everybodyHas(14_000, "after the SIGKILL", 60_000);
 
     // Redis loses everything at once.
-    const emptying = new Redis(redis.url);
+    const emptying = new Redis(fleet.redis.url);
     await emptying.flushall();
     await emptying.quit();
     await publish(14_000, 18_000);
@@ -139,9 +117,9 @@ describeWithPeers(["redis-server", "kafka-server", "haproxy"], "a fleet of proce
     expect(await entriesOf("gw-2", [...gone, ...Array.from({ length: users }, (_, n) => `usr_${n}`)])).toBe(0);
 
     // The router dies, and with it the memory store; every device has synced.
-    await router.process.kill();
+    await fleet.router.process.kill();
     const late = publish(18_000, notifications);
-    router = await startRouterProcess(place, { kafka: { brokers: kafka.brokers } });
+    await fleet.startRouter();
     await late;
     await everybodyHas(notifications, "after the router was killed", 60_000);
     for (const device of devices) {

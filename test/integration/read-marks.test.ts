@@ -1,43 +1,22 @@
 import { type Client, connect, type WebSocketConstructor } from "@pushfleet/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { freePort } from "../peers/free-port.js";
 import { describeWithPeers } from "../peers/peer.js";
-import { type RedisServer, startRedis } from "../peers/redis.js";
-import { type TemporaryFolder, temporaryFolder } from "../peers/temporary-folder.js";
 import { waitFor } from "../peers/wait-for.js";
 import { signToken } from "../support/device.js";
-import {
-  type FleetPlace,
-  type GatewayProcess,
-  type RouterProcess,
-  startGatewayProcess,
-  startRouterProcess,
-} from "../support/fleet-processes.js";
-
-const jwtSecret = "integration-secret-of-32-bytes-or-more";
+import type { GatewayProcess } from "../support/fleet-processes.js";
+import { ProcessFleet } from "../support/process-fleet.js";
 
 describeWithPeers(["redis-server"], "the devices of one user, on two gateways", () => {
-  let folder: TemporaryFolder;
-  let redis: RedisServer;
-  let router: RouterProcess;
-  let place: FleetPlace;
-  const gateways: GatewayProcess[] = [];
+  let fleet: ProcessFleet;
   const clients: Client[] = [];
 
   beforeAll(async () => {
-    folder = await temporaryFolder("read-marks");
-    redis = await startRedis();
-    const routerGrpc = `127.0.0.1:${await freePort()}`;
-    place = { folder: folder.path, redisUrl: redis.url, keyPrefix: "marks:", jwtSecret, routerGrpc };
-    router = await startRouterProcess(place);
-    for (const id of ["gw-1", "gw-2"]) gateways.push(await startGatewayProcess(place, id));
+    fleet = await ProcessFleet.start({ name: "read-marks", gateways: ["gw-1", "gw-2"] });
   }, 60_000);
   afterAll(async () => {
     for (const client of clients) client.close();
-    await Promise.all([...gateways.map((gateway) => gateway.process.kill()), router?.process.kill()]);
-    await redis?.stop();
-    await folder?.remove();
+    await fleet?.stop();
   });
 
   /** Connects, and writes down what the application is told: "n1", "n1 read", "mark n1". */
@@ -45,7 +24,7 @@ describeWithPeers(["redis-server"], "the devices of one user, on two gateways", 
     const [user = "", device = ""] = who.split("/");
     const client = connect({
       url: `ws://127.0.0.1:${gateway?.clientPort}/connect`,
-      token: await signToken(user, jwtSecret),
+      token: await signToken(user, ProcessFleet.jwtSecret),
       device,
       lastSeen,
       WebSocket: WebSocket as unknown as WebSocketConstructor,
@@ -59,12 +38,7 @@ describeWithPeers(["redis-server"], "the devices of one user, on two gateways", 
 
   async function publish(user: string, ...ids: readonly string[]): Promise<void> {
     const notifications = ids.map((id) => ({ user_id: user, notification_id: id, data: { id } }));
-    const response = await fetch(`http://127.0.0.1:${router.httpPort}/v1/notifications`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ notifications }),
-    });
-    expect(response.status).toBe(202);
+    expect((await fleet.publish(notifications)).status).toBe(202);
   }
 
   const newIn = (told: readonly string[]): readonly string[] =>
@@ -80,8 +54,8 @@ describeWithPeers(["redis-server"], "the devices of one user, on two gateways", 
 
   test("what one reads becomes read on the other, each once: at once where it is connected, with the sync where it was away", async () => {
     const [phoneTold, webTold]: [string[], string[]] = [[], []];
-    const phone = await open("usr_42/phone", gateways[0], phoneTold);
-    const web = await open("usr_42/web", gateways[1], webTold);
+    const phone = await open("usr_42/phone", fleet.gateways[0], phoneTold);
+    const web = await open("usr_42/web", fleet.gateways[1], webTold);
     await publish("usr_42", "n1", "n2");
     await waitFor(() => phoneTold.length === 2 && webTold.length === 2, { what: "both to have both" });
 
@@ -102,7 +76,7 @@ describeWithPeers(["redis-server"], "the devices of one user, on two gateways", 
     expect(webTold).toEqual(["n1", "n2", "mark n1", "n3"]);
 
     const laterTold: string[] = [];
-    await open("usr_42/web", gateways[0], laterTold, cursor);
+    await open("usr_42/web", fleet.gateways[0], laterTold, cursor);
     // An ack that is still on its way to the store becomes a mark, the others came with the sync; a new client has seen nothing yet.
     await waitFor(() => laterTold.length > 4 && readIn(laterTold).join() === "n1,n3,n4", { what: "the web to know what was read" });
     expect(newIn(laterTold)).toEqual(["n1", "n2", "n3", "n4", "n5"]);
@@ -111,16 +85,16 @@ describeWithPeers(["redis-server"], "the devices of one user, on two gateways", 
 
   test("a device that lost its connection and had the notification is told of the mark by its sync", async () => {
     const [phoneTold, tabletTold]: [string[], string[]] = [[], []];
-    const phone = await open("usr_43/phone", gateways[0], phoneTold);
-    const tablet = await open("usr_43/tablet", gateways[1], tabletTold);
+    const phone = await open("usr_43/phone", fleet.gateways[0], phoneTold);
+    const tablet = await open("usr_43/tablet", fleet.gateways[1], tabletTold);
     await publish("usr_43", "m1");
     await waitFor(() => phoneTold.includes("m1") && tabletTold.includes("m1"), { what: "m1 on both" });
-    await gateways[1]?.process.kill();
+    const [, gone] = fleet.gateways;
+    if (gone === undefined) throw new Error("no gateway");
+    await gone.process.kill();
     await waitFor(() => tablet.state.kind !== "live", { what: "the tablet to notice" });
     phone.ack(["m1"]);
-    const [, gone] = gateways;
-    if (gone === undefined) throw new Error("no gateway");
-    gateways[1] = await startGatewayProcess(place, "gw-3", { listen: { host: "127.0.0.1", port: gone.clientPort } });
+    await fleet.startGateway("gw-3", { listen: { host: "127.0.0.1", port: gone.clientPort } });
     await waitFor(() => tabletTold.includes("mark m1"), { what: "the mark", deadlineMs: 30_000 });
     expect(tabletTold).toEqual(["m1", "mark m1"]);
   });
