@@ -67,6 +67,18 @@ describeWithPeers(["kubernetes", "redis-server"], "what a fleet owns", () => {
     await demo.settled(2);
   }, 60_000);
 
+  test("so is the owner of a gateway, which is told and not made anew", async () => {
+    const [, pod] = await demo.cluster.gateways("push", "demo");
+    const { name, uid } = pod?.metadata ?? expect.unreachable();
+    const owner = () => read(`pod/${name}`, "{.metadata.ownerReferences[0].name} {.metadata.ownerReferences[0].controller}");
+    await demo.kubectl("patch", "pod", name, "--type=merge", "-p", '{"metadata":{"ownerReferences":null}}');
+    await waitFor(async () => (await owner()) === "demo true", { what: "the pod's owner", deadlineMs: 5_000 });
+    const told = () => demo.kubectl("get", "events", "--field-selector", "reason=PutBack", "-o", "jsonpath={.items[*].message}");
+    await waitFor(async () => (await told()).includes(`Pod ${name} was changed`), { what: "the event" });
+    await demo.settled(2);
+    expect((await demo.cluster.gateways("push", "demo")).map((one) => one.metadata.uid)).toContain(uid);
+  }, 60_000);
+
   test.each(["default", "router"])(
     "so is the configuration of revision demo-%s-…, which cannot be edited but replaced; told once",
     async (part) => {

@@ -39,7 +39,7 @@ export const ownedResources: readonly Resource[] = [
 export class ClusterCaches implements FleetCaches {
   readonly pushGateways = new ObjectCache<PushGatewayObject>();
   readonly pods = new ObjectCache<Pod>(
-    { owner: ownerOf, node: (pod) => listOf(pod.spec?.nodeName), router: routerOf, deployed: deployedOf },
+    { owner: ownerOf, orphan: orphanOf, node: (pod) => listOf(pod.spec?.nodeName), router: routerOf, deployed: deployedOf },
     trimPod,
   );
   readonly nodes = new ObjectCache<Node>();
@@ -65,7 +65,11 @@ export class ClusterCaches implements FleetCaches {
         resource: resources.pods,
         labelSelector: ownLabels,
         cache: this.pods,
-        onChange: (change) => tellOwner(objectOf(change), "pod", onChange),
+        onChange: (change) => {
+          tellOwner(objectOf(change), "pod", onChange);
+          const isOrphaned = change.kind === "changed" && controllerOf(change.after) === undefined;
+          if (isOrphaned) tellOwner(change.before, "pod", onChange);
+        },
       }),
       new Reflector({ ...shared, resource: resources.nodes, cache: this.nodes, onChange: (change) => this.#tellOfNode(change, onChange) }),
       ...owned.map(
@@ -149,6 +153,13 @@ function othersIn(object: KubernetesObject): readonly string[] {
 
 function listOf(value: string | undefined): readonly string[] {
   return value === undefined ? [] : [value];
+}
+
+/** The fleet whose gateway it says it is, where it is nobody's. */
+function orphanOf({ metadata }: Pod): readonly string[] {
+  const { labels, namespace = "", ownerReferences = [] } = metadata;
+  const isOrphan = labels?.["app.kubernetes.io/component"] === "gateway" && !ownerReferences.some((one) => one.controller === true);
+  return isOrphan ? [`${namespace}/${labels["pushfleet.dev/fleet"] ?? ""}`] : [];
 }
 
 /** The fleet whose router it is: such a pod belongs to a ReplicaSet. */

@@ -6,7 +6,8 @@ import type { OwnedKind } from "./owned-objects.js";
 
 export type PushGatewayObject = Typed<PushGateway>;
 
-/** What reconciling a fleet reads. Pods and owned objects have the index "owner": the uid of the PushGateway that controls them. Owned objects have
+/** What reconciling a fleet reads. Pods and owned objects have the index "owner": the uid of the PushGateway that controls them. Pods have "orphan"
+ *  too: by "<namespace>/<fleet>" of their labels the gateways that nobody controls. Owned objects have
  *  "others" too: by their namespace those that are nobody's here; only of PodDisruptionBudgets such are watched. */
 export interface FleetCaches {
   readonly pushGateways: ReadCache<PushGatewayObject>;

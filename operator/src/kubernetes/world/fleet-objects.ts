@@ -31,7 +31,7 @@ import { countedLabel } from "./mark-pods.js";
 import type { Node, Pod } from "./observe-pod.js";
 import type { OwnedObjects } from "./owned-objects.js";
 import { RefusalPause } from "./refusal-pause.js";
-import { adoptUnseen, restoreLabels } from "./restore-pods.js";
+import { adoptOrphans, adoptUnseen, restoreLabels } from "./restore-pods.js";
 import { ensureResumeSecret } from "./resume-secret.js";
 import type { RouterScaler } from "./router-scaler.js";
 import { SecretLookup } from "./secret-lookup.js";
@@ -154,6 +154,13 @@ export class FleetObjects {
     }
     const labels = { ...pod.metadata.labels, ...(isCounted ? { [countedLabel]: "true" } : {}) };
     return { kind: "ok", object: { ...pod, metadata: { ...pod.metadata, labels } } as Pod };
+  }
+
+  /** Takes back the gateways whose owner somebody took away. */
+  async adoptOrphans(object: PushGatewayObject): Promise<void> {
+    const fleet = toFleet(object);
+    const orphans = this.#parts.caches.pods.byIndex("orphan", `${fleet.namespace}/${fleet.name}`);
+    await adoptOrphans(fleet, orphans, this.#restoreParts());
   }
 
   /** A pod that was to be created exists: by the same name, and perhaps unseen. */

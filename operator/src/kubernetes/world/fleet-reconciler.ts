@@ -88,8 +88,10 @@ export class FleetReconciler {
     }
     const rival = await this.#findRival(object);
     if (rival !== undefined) return again(rival.lookAfterMs);
+    const isGoing = object.metadata.deletionTimestamp !== undefined;
+    if (isGoing || !object.spec.dryRun) await this.#objects.adoptOrphans(object);
     if (signal.aborted) return again(0);
-    return object.metadata.deletionTimestamp === undefined ? await this.#keep(object, signal) : await this.#end(object, signal);
+    return !isGoing ? await this.#keep(object, signal) : await this.#end(object, signal);
   }
 
   close(): void {

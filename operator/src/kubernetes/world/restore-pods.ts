@@ -1,3 +1,4 @@
+import { grantAnnotation } from "../../core/index.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi, ReadCache } from "../api/types.js";
 import { type Fleet, fleetLabels, ownerReference } from "../objects/fleet.js";
@@ -20,6 +21,21 @@ export async function restoreLabels(fleet: Fleet, pods: readonly Pod[], parts: R
     if (labels !== undefined && !(await restoreOne(fleet, pod, labels, parts))) isAll = false;
   }
   return isAll;
+}
+
+/** Puts the owner back that somebody took from a pod: without it the pod is nobody's, serves on undrained, and stays when the fleet goes. `orphans`:
+ *  pods without a controller that have the fleet's labels. Its name and its grant say that an operator has made it for a fleet of this name. */
+export async function adoptOrphans(fleet: Fleet, orphans: readonly Pod[], parts: RestoreParts): Promise<void> {
+  for (const { metadata } of orphans) {
+    const { name, uid, annotations, deletionTimestamp, ownerReferences = [] } = metadata;
+    const isOurs = identityFromName(fleet.name, name) !== undefined && annotations?.[grantAnnotation] !== undefined;
+    if (!isOurs || deletionTimestamp !== undefined) continue;
+    const change = { metadata: { uid, ownerReferences: [...ownerReferences, ownerReference(fleet)] } };
+    const result = await parts.api.patch(resources.pods, { namespace: fleet.namespace, name }, change);
+    if (result.kind !== "ok") continue;
+    parts.cache.overlay(result.object);
+    parts.onRestored(result.object);
+  }
 }
 
 /** Nearly all, at each turn; objects of the cache never change. */
