@@ -78,8 +78,9 @@ describeWithPeers(["kubernetes"], "crds/pushgateway.yaml on a real API server", 
       expect(ours, (body as Refusal).message).toEqual(status === 201 ? (body as { readonly spec: unknown }).spec : "refused");
       seen[status === 201 ? "accepted" : "refused"] += 1;
     });
-    await fc.assert(verdicts, { numRuns: Number(process.env["PUSHFLEET_MANIFESTS"] ?? 500), endOnFailure: true });
-    expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(50);
+    const numRuns = Number(process.env["PUSHFLEET_MANIFESTS"] ?? 500);
+    await fc.assert(verdicts, { numRuns, endOnFailure: true });
+    expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(numRuns / 50); // a tenth is accepted: the test is of both verdicts
   });
 
   test("the API refuses of a pod and a Service what Kubernetes itself refuses, and nothing else", async () => {

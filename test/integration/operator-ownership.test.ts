@@ -191,7 +191,8 @@ describeWithPeers(["kubernetes", "redis-server"], "what a fleet owns", () => {
 
   test("goes with its namespace, and the operator serves others", async () => {
     operator = await demo.cluster.startOperator();
-    await demo.make();
+    // Kubernetes looks at a namespace again after half of the time that its pods may take to end.
+    await demo.make({ drain: { reconnectsPerSecond: 200, deadlineSeconds: 20, stragglerGraceSeconds: 1 } });
     await demo.cluster.kubectl(["delete", "namespace", "push", "--wait=false"]);
     const isGone = async () => (await demo.cluster.kubernetes.request("GET", "/api/v1/namespaces/push")).status === 404;
     await demo.createNamespace("other");
