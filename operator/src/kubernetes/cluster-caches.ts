@@ -4,6 +4,7 @@ import { ObjectCache } from "./api/cache.js";
 import { Reflector } from "./api/reflector.js";
 import { resources } from "./api/resources.js";
 import type { CacheChange, KubernetesApi, KubernetesObject, ObjectKey, Resource } from "./api/types.js";
+import { type Component, componentLabel } from "./objects/index.js";
 import { type FleetCaches, keyOf, type PushGatewayObject } from "./world/fleet-caches.js";
 import { type Node, type Pod, whyLeaving } from "./world/observe-pod.js";
 import type { OwnedKind } from "./world/owned-objects.js";
@@ -156,23 +157,25 @@ function listOf(value: string | undefined): readonly string[] {
 }
 
 /** The fleet whose gateway it says it is, where it is nobody's. */
-function orphanOf({ metadata }: Pod): readonly string[] {
-  const { labels, namespace = "", ownerReferences = [] } = metadata;
-  const isOrphan = labels?.["app.kubernetes.io/component"] === "gateway" && !ownerReferences.some((one) => one.controller === true);
-  return isOrphan ? [`${namespace}/${labels["pushfleet.dev/fleet"] ?? ""}`] : [];
+function orphanOf(pod: Pod): readonly string[] {
+  const isOwned = pod.metadata.ownerReferences?.some((one) => one.controller === true) === true;
+  return isOwned ? [] : fleetOf(pod, "gateway");
 }
 
 /** The fleet whose router it is: such a pod belongs to a ReplicaSet. */
-function routerOf({ metadata }: Pod): readonly string[] {
-  const { labels, namespace = "" } = metadata;
-  return labels?.["app.kubernetes.io/component"] === "router" ? [`${namespace}/${labels["pushfleet.dev/fleet"] ?? ""}`] : [];
+function routerOf(pod: Pod): readonly string[] {
+  return fleetOf(pod, "router");
 }
 
 /** The fleet whose router or HAProxy it is. */
-function deployedOf({ metadata }: Pod): readonly string[] {
-  const { labels, namespace = "" } = metadata;
-  const isDeployed = ["router", "haproxy"].includes(labels?.["app.kubernetes.io/component"] ?? "");
-  return isDeployed ? [`${namespace}/${labels?.["pushfleet.dev/fleet"] ?? ""}`] : [];
+function deployedOf(pod: Pod): readonly string[] {
+  return fleetOf(pod, "router", "haproxy");
+}
+
+/** "<namespace>/<fleet>" by its labels, of a pod of one of these parts. */
+function fleetOf({ metadata: { labels, namespace = "" } }: Pod, ...components: readonly Component[]): readonly string[] {
+  const isOne = components.some((component) => labels?.[componentLabel] === component);
+  return isOne ? [`${namespace}/${labels?.["pushfleet.dev/fleet"] ?? ""}`] : [];
 }
 
 function tellOwner(object: KubernetesObject, what: "pod" | "owned" | "node", onChange: ClusterCachesParts["onChange"]): void {

@@ -18,7 +18,7 @@ export async function restoreLabels(fleet: Fleet, pods: readonly Pod[], parts: R
   let isAll = true;
   for (const pod of pods) {
     const labels = labelsToRestore(fleet, pod);
-    if (labels !== undefined && !(await restoreOne(fleet, pod, labels, parts))) isAll = false;
+    if (labels !== undefined && !(await restoreOne(fleet, pod, { labels }, parts))) isAll = false;
   }
   return isAll;
 }
@@ -26,15 +26,11 @@ export async function restoreLabels(fleet: Fleet, pods: readonly Pod[], parts: R
 /** Puts the owner back that somebody took from a pod: without it the pod is nobody's, serves on undrained, and stays when the fleet goes. `orphans`:
  *  pods without a controller that have the fleet's labels. Its name and its grant say that an operator has made it for a fleet of this name. */
 export async function adoptOrphans(fleet: Fleet, orphans: readonly Pod[], parts: RestoreParts): Promise<void> {
-  for (const { metadata } of orphans) {
-    const { name, uid, annotations, deletionTimestamp, ownerReferences = [] } = metadata;
+  for (const pod of orphans) {
+    const { name, annotations, deletionTimestamp, ownerReferences = [] } = pod.metadata;
     const isOurs = identityFromName(fleet.name, name) !== undefined && annotations?.[grantAnnotation] !== undefined;
     if (!isOurs || deletionTimestamp !== undefined) continue;
-    const change = { metadata: { uid, ownerReferences: [...ownerReferences, ownerReference(fleet)] } };
-    const result = await parts.api.patch(resources.pods, { namespace: fleet.namespace, name }, change);
-    if (result.kind !== "ok") continue;
-    parts.cache.overlay(result.object);
-    parts.onRestored(result.object);
+    await restoreOne(fleet, pod, { ownerReferences: [...ownerReferences, ownerReference(fleet)] }, parts);
   }
 }
 
@@ -57,9 +53,14 @@ function labelsToRestore(fleet: Fleet, pod: Pod): Readonly<Record<string, string
   return missing;
 }
 
-async function restoreOne(fleet: Fleet, pod: Pod, labels: Readonly<Record<string, string>>, parts: RestoreParts): Promise<boolean> {
+async function restoreOne(
+  fleet: Fleet,
+  pod: Pod,
+  metadata: Pick<Pod["metadata"], "labels" | "ownerReferences">,
+  parts: RestoreParts,
+): Promise<boolean> {
   const { name, uid } = pod.metadata;
-  const result = await parts.api.patch(resources.pods, { namespace: fleet.namespace, name }, { metadata: { uid, labels } });
+  const result = await parts.api.patch(resources.pods, { namespace: fleet.namespace, name }, { metadata: { uid, ...metadata } });
   if (result.kind !== "ok") return result.kind === "notFound";
   parts.cache.overlay(result.object);
   parts.onRestored(result.object);
@@ -75,6 +76,6 @@ export async function adoptUnseen(fleet: Fleet, name: string, parts: RestorePart
   if (!isOurs) return "foreign";
   parts.cache.overlay(found.object);
   const labels = labelsToRestore(fleet, found.object);
-  if (labels !== undefined) await restoreOne(fleet, found.object, labels, parts);
+  if (labels !== undefined) await restoreOne(fleet, found.object, { labels }, parts);
   return "ours";
 }
