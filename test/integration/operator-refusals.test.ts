@@ -63,6 +63,15 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
   const namesOf = async (name = "demo") =>
     (await demo.cluster.gateways("push", name)).map(({ metadata }) => `${metadata.name} ${metadata.uid}`);
 
+  /** A gateway beside which its node has no other, so that only one is drained when the node is cordoned. */
+  async function aloneOnItsNode(): Promise<{ readonly pod: string; readonly node: string }> {
+    const gateways = await demo.cluster.gateways("push", "demo");
+    const placed = gateways.map(({ metadata, spec }) => ({ pod: metadata.name, node: spec?.nodeName ?? "" }));
+    const alone = placed.find(({ pod, node }) => placed.every((other) => other.pod === pod || other.node !== node));
+    if (alone === undefined) throw new Error(`every node has several gateways: ${JSON.stringify(placed)}`);
+    return alone;
+  }
+
   /** Lets five seconds pass, and holds what was written for this fleet since then against the time that passed by the clock: what was refused, and
    *  an event of it, not more often than the pauses between the attempts allow, and nothing else for ever. Other fleets are not counted: of one that
    *  is deleted pods and status are written meanwhile. */
@@ -286,8 +295,7 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
 
   test("a drain that a policy refuses is told once, tried ever more slowly, moves nobody meanwhile, and goes on once it is allowed", async () => {
     const before = await namesOf();
-    const [pod = ""] = before.map((one) => one.split(" ")[0] ?? "");
-    const node = await demo.kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}");
+    const { pod, node } = await aloneOnItsNode();
     const grant = "pushfleet.dev/grant";
     const message = /patching the grant to drain of pods was refused: .*ask the platform team for a friend: ask who runs that policy/;
     const felt = await demo.served.during(async () => {
