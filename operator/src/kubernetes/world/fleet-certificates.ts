@@ -9,6 +9,9 @@ import {
   gatewayLeaf,
   issueInMemory,
   planCertificates,
+  readAuthoritySecret,
+  readLeafSecret,
+  renewAtMs,
   routerLeaf,
   type Secret,
   type SecretWrite,
@@ -65,9 +68,10 @@ export class FleetCertificates {
    *  are about to be made. */
   async ensure(fleet: Fleet, pods: readonly string[], newPods: readonly string[] = []): Promise<Ensured> {
     const { clock } = this.#parts;
+    const secrets = this.#secrets(fleet);
     const plan = await planCertificates({
       fleet,
-      secrets: this.#secrets(fleet),
+      secrets,
       brought: await this.#broughtSecret(fleet),
       wanted: [
         routerLeaf(fleet, !this.#hasRouters(fleet)),
@@ -77,16 +81,33 @@ export class FleetCertificates {
       nowMs: clock.nowMs(),
     });
     const outcomes = await this.#write(fleet, plan);
-    if (plan.authorities !== undefined && outcomes.every((one) => one.kind === "ensured")) await this.#holdOwn(fleet, plan.authorities);
+    const isStepDone = outcomes[0]?.kind === "ensured" || plan.writes[0]?.secret.metadata.name !== authoritySecretName(fleet);
+    await this.#holdOwn(fleet, isStepDone ? plan.authorities : authoritiesOf(fleet, secrets));
     this.#dueAtMs = plan.nextAtMs;
     return { outcomes, problems: plan.problems };
   }
 
-  /** Takes the authorities that are there, without writing any: for a fleet that is being deleted, or with dryRun. */
+  /** Takes the authorities that are there, without writing any, whatever step may be due: for a fleet that is being deleted, or with dryRun. */
   async readOnly(fleet: Fleet): Promise<void> {
-    const facts = { fleet, secrets: this.#secrets(fleet), wanted: [], nowMs: this.#parts.clock.nowMs() };
-    const { authorities, writes } = await planCertificates(facts);
-    if (authorities !== undefined && writes.length === 0) await this.#holdOwn(fleet, authorities);
+    await this.#holdOwn(fleet, authoritiesOf(fleet, this.#secrets(fleet)));
+  }
+
+  /** What only `ensure` does, in words: certificates that should have been renewed. */
+  leftUndone(fleet: Fleet, pods: readonly string[]): readonly string[] {
+    const secrets = this.#secrets(fleet);
+    const wanted = [routerLeaf(fleet, false), ...pods.map((name) => gatewayLeaf(fleet, { name, isNew: false }))];
+    const nowMs = this.#parts.clock.nowMs();
+    const due = wanted.flatMap((leaf) => {
+      const secret = secrets.get(leaf.secretName);
+      const facts = secret === undefined ? undefined : readLeafSecret(secret, leaf);
+      return facts !== undefined && nowMs >= renewAtMs(facts) ? [{ name: leaf.secretName, endsAtMs: facts.notAfterMs }] : [];
+    });
+    const [first] = due.toSorted((a, b) => a.endsAtMs - b.endsAtMs);
+    if (first === undefined) return [];
+    const which = due.length === 1 ? `the certificate ${first.name}` : `${due.length} certificates`;
+    const ends = due.length === 1 ? "which ends" : `of which ${first.name} ends first,`;
+    const at = new Date(first.endsAtMs).toISOString();
+    return [`dryRun keeps ${which} from being renewed, ${ends} at ${at}: set dryRun to false before then`];
   }
 
   /** It is there, for a pod that is about to be made. */
@@ -167,7 +188,8 @@ export class FleetCertificates {
   }
 
   /** Renewed when the fleet trusts other authorities, and in good time. */
-  async #holdOwn(fleet: Fleet, authorities: Authorities): Promise<void> {
+  async #holdOwn(fleet: Fleet, authorities: Authorities | undefined): Promise<void> {
+    if (authorities === undefined) return;
     const nowMs = this.#parts.clock.nowMs();
     const bundle = trustBundle(authorities);
     if (this.#own !== undefined && this.#own.bundle === bundle && nowMs < this.#own.renewAtMs) return;
@@ -177,6 +199,10 @@ export class FleetCertificates {
     const context = createSecureContext({ cert: issued.cert, key: issued.key, ca: issued.ca });
     this.#own = { certificate, context, bundle, renewAtMs: issued.renewAtMs };
   }
+}
+
+function authoritiesOf(fleet: Fleet, secrets: ReadonlyMap<string, Secret>): Authorities | undefined {
+  return readAuthoritySecret(secrets.get(authoritySecretName(fleet)));
 }
 
 type SecretObject = NonNullable<(typeof resources.secrets)["sample"]>;

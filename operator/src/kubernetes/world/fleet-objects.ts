@@ -103,6 +103,7 @@ export class FleetObjects {
       warnings: [
         ...found.filter((one) => one.severity === "warning"),
         ...ensured.faults.map((message) => ({ reason: "AuthorityInvalid", message })),
+        ...this.#leftUndone(fleet, pods).map((message) => ({ reason: "CertificatesEnd", message })),
         ...this.#otherBudgets(fleet, pods).map((message) => ({ reason: "EvictionsFail", message })),
       ],
       refusals: ensured.refusals,
@@ -177,6 +178,14 @@ export class FleetObjects {
     const otherFleets = others.filter((one) => one.metadata.namespace === namespace).map((one) => one.metadata.name);
     const collisions = fleetCollisions(placed(object), others.map(placed));
     return fleetProblems(spec, { secrets, name, otherFleets, collisions });
+  }
+
+  #leftUndone(fleet: Fleet, pods: readonly Pod[]): readonly string[] {
+    if (!fleet.spec.dryRun) return [];
+    return this.#parts.certificates.leftUndone(
+      fleet,
+      pods.map((pod) => pod.metadata.name),
+    );
   }
 
   #otherBudgets({ namespace, name }: Fleet, gateways: readonly Pod[]): readonly string[] {
