@@ -26,12 +26,16 @@ describeWithPeers(["kubernetes", "redis-server"], "two operators that both think
   const epochOf = (operator: RunningProcess): number =>
     Number(/"epoch":(\d+),"msg":"leads"/.exec(operator.lines().find((line) => line.includes('"msg":"leads"')) ?? "")?.[1]);
 
+  /** Gateways that nobody has deleted: of a rollout before, some may be ending still. */
+  const living = async () =>
+    (await demo.cluster.gateways("push", "demo")).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+
   /** Pods of the fleet, none twice in one place. */
   async function expectOnePodAPlace(count: number): Promise<void> {
-    const living = (await demo.cluster.gateways("push", "demo")).filter((pod) => pod.metadata.deletionTimestamp === undefined);
-    const places = living.map(({ metadata }) => `${metadata.labels?.["pushfleet.dev/pool"]}/${metadata.labels?.["pushfleet.dev/slot"]}`);
+    const gateways = await living();
+    const places = gateways.map(({ metadata }) => `${metadata.labels?.["pushfleet.dev/pool"]}/${metadata.labels?.["pushfleet.dev/slot"]}`);
     expect([...new Set(places)]).toHaveLength(count);
-    expect(living).toHaveLength(count);
+    expect(gateways).toHaveLength(count);
   }
 
   test("by Leases of their own: the one with the lower epoch leaves the fleet alone, and no client feels it", async () => {
@@ -72,13 +76,13 @@ describeWithPeers(["kubernetes", "redis-server"], "two operators that both think
   }, 120_000);
 
   test("after the Lease was deleted by hand: epochs go on rising, and the fleet goes on", async () => {
-    const before = (await demo.cluster.gateways("push", "demo")).map((pod) => pod.metadata.uid).sort();
+    const before = (await living()).map(({ metadata }) => metadata.uid).sort();
     await demo.cluster.kubectl(["-n", "pushfleet-system", "delete", "lease", "--all"]);
     const leaseAgain = async () =>
       (await demo.cluster.kubectl(["-n", "pushfleet-system", "get", "lease", "-o", "name"])).includes("pushfleet-operator");
     await waitFor(leaseAgain, { what: "the Lease again", deadlineMs: 20_000 });
     await demo.served.expectServed();
-    expect((await demo.cluster.gateways("push", "demo")).map((pod) => pod.metadata.uid).sort()).toEqual(before);
+    expect((await living()).map(({ metadata }) => metadata.uid).sort()).toEqual(before);
     await demo.edit({ pools: [onePool({ minReplicas: 4, hardConnections: 1300 })] });
     await demo.settled(4, SETTLE_DEADLINE_MS);
     await expectOnePodAPlace(4);
