@@ -192,6 +192,8 @@ export const operatorLimits = {
   certificateBackdateMs: 3_600_000,
   /** Of its life, after which a certificate is renewed. */
   certificateRenewShare: 2 / 3,
+  /** Of its life, after which it is told that an authority has not been renewed by whom it is of. */
+  certificateWarnShare: 5 / 6,
   /** After a Secret was written until every process has it: the kubelet's sync (up to about 2 min), the process's own look at the file, reserve. */
   certificateSettleMs: 10 * 60_000,
   /** RFC 7518 section 3.2. */

@@ -182,6 +182,18 @@ describe("the certificates of a fleet", () => {
     expect(namespace.authorities.current.fingerprint).toBe(before);
   });
 
+  test("an authority of the user's that nobody renews is told before it ends, and what there is goes on", async () => {
+    const namespace = await newNamespace();
+    await bring(namespace);
+    for (let index = 0; index < 12; index += 1, namespace.nowMs += limits.certificateSettleMs / 2) await namespace.turn();
+    const { notBeforeMs, notAfterMs } = namespace.authorities.current;
+    namespace.nowMs = renewAtMs(namespace.authorities.current) + dayMs; // its own time, as cert-manager renews
+    expect((await namespace.plan()).problems).toEqual([]);
+    namespace.nowMs = notBeforeMs + (notAfterMs - notBeforeMs) * limits.certificateWarnShare;
+    const told = `the certificate in Secret mine ends at ${new Date(notAfterMs).toISOString()}, and the fleet's with it: renew it`;
+    expect(await namespace.plan()).toMatchObject({ problems: [told], authorities: { current: { origin: "brought" } } });
+  });
+
   test("a fleet whose authority was never there waits for the user's", async () => {
     const namespace = new Namespace();
     namespace.fleet = exampleFleet({ certificateAuthority: { secretName: "mine" } });

@@ -92,9 +92,12 @@ function readBrought({ fleet, brought, nowMs }: CertificateFacts): Brought {
   if (brought === undefined) return { problems: [`the Secret ${name} (certificateAuthority.secretName) is not there`] };
   const read = readAuthority(entryOf(brought, "tls.crt"), entryOf(brought, "tls.key"));
   if (read.kind === "invalid") return { problems: [`the certificate in Secret ${name} ${read.reason}`] };
-  if (nowMs >= read.authority.notAfterMs)
-    return { problems: [`the certificate in Secret ${name} is over since ${new Date(read.authority.notAfterMs).toISOString()}`] };
-  return { authority: { ...read.authority, origin: "brought" }, problems: [] };
+  const { notBeforeMs, notAfterMs } = read.authority;
+  const end = new Date(notAfterMs).toISOString();
+  if (nowMs >= notAfterMs) return { problems: [`the certificate in Secret ${name} is over since ${end}`] };
+  const isEnding = nowMs >= notBeforeMs + (notAfterMs - notBeforeMs) * limits.certificateWarnShare;
+  const problems = isEnding ? [`the certificate in Secret ${name} ends at ${end}, and the fleet's with it: renew it`] : [];
+  return { authority: { ...read.authority, origin: "brought" }, problems };
 }
 
 function leafFacts(secret: Secret | undefined, wanted: WantedLeaf): LeafFacts | "missing" | "new" {

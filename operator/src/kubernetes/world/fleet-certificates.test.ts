@@ -44,7 +44,7 @@ describe("a new operator reaches the gateways of a fleet", () => {
   // Nothing may be written of one that is being deleted, or with dryRun: it shows what the authority signs that is there.
   const states: readonly (readonly [string, () => Promise<void>])[] = [
     ["that is at rest", async () => undefined],
-    ["whose authority has to be followed by another", async () => clock.advance(9 * 365 * dayMs)],
+    ["whose authority has to be followed by another", async () => clock.advance(limits.authorityLifetimeMs * limits.certificateRenewShare)],
     [
       "whose next authority is trusted",
       async () => void stored.put(buildAuthoritySecret(fleet, { ...authorities(), next: await another() })),
@@ -74,7 +74,7 @@ describe("a new operator reaches the gateways of a fleet", () => {
   });
 
   test("although the next step of its authority cannot be written", async () => {
-    clock.advance(9 * 365 * dayMs);
+    clock.advance(limits.authorityLifetimeMs * limits.certificateRenewShare);
     stored.refusal = () => "no";
     const certificates = operator();
     const { outcomes } = await certificates.ensure(fleet, pods);
