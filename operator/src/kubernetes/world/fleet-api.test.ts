@@ -79,6 +79,37 @@ test("after a while one is tried, and when it is answered all are sent again", a
   expect(api.told).toEqual([]);
 });
 
+test("a kind of which no write is answered keeps the others waiting for a while and not for ever, and stays told", async () => {
+  /** As a fleet's turn: its Services first, then its pods. */
+  const turn = async (): Promise<void> => {
+    answer = { result: unavailable, afterMs: requestMs };
+    const before = sent.length;
+    const service = api.patch(resources.services, key, {});
+    if (sent.length > before) clock.advance(requestMs);
+    await service;
+    answer = { result: ok, afterMs: 0 };
+    await patch();
+  };
+  for (let second = 0; second < 60; second += 1) {
+    await turn();
+    expect(api.told).toEqual([expect.stringMatching(/within 2 s \(patch Service demo\)/)]);
+    clock.advance(limits.planMovingMs);
+  }
+  const tried = sent.filter((kind) => kind === "Service").length;
+  expect(tried).toBeGreaterThan(2);
+  expect(sent.length - tried).toBeGreaterThan(20);
+
+  clock.advance(limits.unansweredRestMs * 4);
+  expect(await api.patch(resources.services, key, {})).toMatchObject({ kind: "ok" });
+  expect(api.told).toEqual([]);
+});
+
+test("what was not answered and nobody wants to write any more is not told", async () => {
+  await patchUnanswered();
+  clock.advance(limits.unansweredRestMs + limits.planSettledMs + limits.planMovingMs);
+  expect(api.told).toEqual([]);
+});
+
 test("an API server that is gone and says so, or refuses, is asked again at once", async () => {
   answer = { result: unavailable, afterMs: 0 };
   await patch();

@@ -18,12 +18,22 @@ export interface FleetApiParts {
   readonly requestMs: number;
 }
 
+/** The last write of a kind, which was not answered. */
+interface Unanswered {
+  readonly what: string;
+  readonly untilMs: number;
+  /** How many before it were not. */
+  readonly count: number;
+  readonly askedAtMs: number;
+}
+
 /** The API server as one fleet uses it. Its writes wait for their turn among those of all fleets: each has its time to be answered from when it is
  *  sent, however many there are.
  *
  *  A write that waits for its whole time is most often one that an admission webhook does not answer: it has
  *  held a connection that other fleets need, and the fleet's next write would hold it as long. So after one such no other write of this fleet
- *  is begun for a while, then one at a time until one is answered. Reads, and what is written to the PushGateway itself, go on.
+ *  is begun for a while, then one at a time until one is answered. The kind that was not answered waits ever longer: its objects may be the first
+ *  to be written in each turn, and the webhook may be asked about no other kind. Reads, and what is written to the PushGateway itself, go on.
  *
  *  A patch of a pod that was refused is not sent again at each plan: see refused-patches.ts. */
 export class FleetApi implements KubernetesApi {
@@ -32,7 +42,10 @@ export class FleetApi implements KubernetesApi {
   readonly watch: KubernetesApi["watch"];
   readonly #parts: FleetApiParts;
   readonly #refused = new RefusedPatches();
-  #unanswered: { readonly what: string; readonly untilMs: number } | undefined;
+  /** By kind. */
+  readonly #unanswered = new Map<string, Unanswered>();
+  /** Since a write was not answered, until one is. */
+  #rest: Pick<Unanswered, "what" | "untilMs"> | undefined;
   #isTrying = false;
 
   constructor(parts: FleetApiParts) {
@@ -45,14 +58,16 @@ export class FleetApi implements KubernetesApi {
 
   /** For a condition, as long as it is so. */
   get told(): readonly string[] {
-    const refused = this.#refused.told(this.#parts.clock.monotonicMs());
-    if (this.#unanswered === undefined) return refused;
+    const nowMs = this.#parts.clock.monotonicMs();
     const seconds = this.#parts.requestMs / 1000;
-    const { what } = this.#unanswered;
-    return [
-      `the API server did not answer within ${seconds} s (${what}): look for an admission webhook in its way that does not answer`,
-      ...refused,
-    ];
+    // What is not wanted any more (nobody asked for it since a settled fleet's last plan) is forgotten.
+    for (const [kind, { untilMs, askedAtMs }] of this.#unanswered)
+      if (nowMs - Math.max(untilMs, askedAtMs) > limits.planSettledMs) this.#unanswered.delete(kind);
+    const unanswered = [...this.#unanswered.values()].map(
+      ({ what }) =>
+        `the API server did not answer within ${seconds} s (${what}): look for an admission webhook in its way that does not answer`,
+    );
+    return [...unanswered, ...this.#refused.told(nowMs)];
   }
 
   readonly create: KubernetesApi["create"] = (resource, object, options) =>
@@ -84,24 +99,37 @@ export class FleetApi implements KubernetesApi {
 
   async #write<T>({ kind }: Resource, what: string, send: () => Promise<ApiResult<T>>): Promise<ApiResult<T>> {
     if (kind === resources.pushGateways.kind) return await send();
-    return await this.#parts.slots.run(this, () => this.#writeInTurn(what, send));
+    return await this.#parts.slots.run(this, () => this.#writeInTurn(kind, what, send));
   }
 
-  async #writeInTurn<T>(what: string, send: () => Promise<ApiResult<T>>): Promise<ApiResult<T>> {
-    const { clock, leading, requestMs } = this.#parts;
+  async #writeInTurn<T>(kind: string, what: string, send: () => Promise<ApiResult<T>>): Promise<ApiResult<T>> {
+    const { clock, leading } = this.#parts;
     if (leading.aborted) return { kind: "unavailable", message: "not tried: this operator does not lead any more" };
-    const before = this.#unanswered;
-    if (before !== undefined && (this.#isTrying || clock.monotonicMs() < before.untilMs)) {
-      return { kind: "unavailable", message: `not tried: ${before.what} was not answered` };
-    }
-    this.#isTrying = before !== undefined;
     const sentAtMs = clock.monotonicMs();
+    const before = this.#unanswered.get(kind);
+    if (before !== undefined) this.#unanswered.set(kind, { ...before, askedAtMs: sentAtMs });
+    const waitsFor = [this.#rest, before].find((one) => one !== undefined && (this.#isTrying || sentAtMs < one.untilMs));
+    if (waitsFor !== undefined) return { kind: "unavailable", message: `not tried: ${waitsFor.what} was not answered` };
+    this.#isTrying = this.#rest !== undefined || before !== undefined;
     const result = await send();
-    const nowMs = clock.monotonicMs();
     this.#isTrying = false;
-    const isUnanswered = result.kind === "unavailable" && nowMs - sentAtMs >= requestMs * limits.unansweredWriteShare;
-    if (isUnanswered) this.#unanswered = { what, untilMs: nowMs + limits.unansweredRestMs };
-    else if (result.kind !== "unavailable") this.#unanswered = undefined;
+    this.#took(kind, what, result, sentAtMs);
     return result;
+  }
+
+  #took(kind: string, what: string, result: ApiResult<unknown>, sentAtMs: number): void {
+    const { clock, requestMs } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const before = this.#unanswered.get(kind);
+    if (result.kind === "unavailable" && nowMs - sentAtMs >= requestMs * limits.unansweredWriteShare) {
+      const count = before === undefined ? 0 : before.count + (sentAtMs >= before.untilMs ? 1 : 0);
+      const untilMs = nowMs + limits.unansweredRestMs * 2 ** Math.min(count, 2);
+      this.#unanswered.set(kind, { what, untilMs, count, askedAtMs: nowMs });
+      this.#rest = { what, untilMs: nowMs + limits.unansweredRestMs };
+    } else if (result.kind !== "unavailable") {
+      this.#rest = undefined;
+      // Who did not answer for one kind is most often who did not for the others.
+      if (before !== undefined) this.#unanswered.clear();
+    }
   }
 }
