@@ -24,6 +24,8 @@ export interface CertificateFacts {
   readonly brought?: Secret | undefined;
   /** Of every process that is there or about to be, those that are being deleted too: they still talk. */
   readonly wanted: readonly WantedLeaf[];
+  /** The authority's next step may not be written: nothing but certificates, signed by the one that is there. */
+  readonly keepsAuthority?: boolean | undefined;
   readonly nowMs: number;
 }
 
@@ -52,13 +54,14 @@ export async function planCertificates(facts: CertificateFacts): Promise<Certifi
   const before = readAuthoritySecret(secrets.get(authoritySecretName(fleet)));
   const brought = readBrought(facts);
   const leaves = wanted.map((one) => ({ wanted: one, facts: leafFacts(secrets.get(one.secretName), one) }));
-  const step = planAuthority({
+  const due = planAuthority({
     authority: before === undefined ? undefined : stateOf(before),
     brought: brought.authority,
     isBrought: fleet.spec.certificateAuthority !== undefined,
     leaves: leaves.map((one) => one.facts),
     nowMs,
   });
+  const step: AuthorityStep = facts.keepsAuthority === true ? { kind: "keep" } : due;
   const authorities = await takeStep(step, facts, before, brought.authority);
   if (authorities === undefined) {
     return { writes: [], authorities, problems: brought.problems, nextAtMs: nowMs + limits.certificateSettleMs };

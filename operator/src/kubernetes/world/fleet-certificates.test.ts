@@ -36,6 +36,11 @@ function authorities(): Authorities {
   return read;
 }
 
+function certificateOf(pod: string): string | undefined {
+  const found = stored.get("Secret", `${pod}-tls`);
+  return found.kind === "ok" ? (found.object as { readonly data?: Readonly<Record<string, string>> }).data?.["tls.crt"] : undefined;
+}
+
 async function another() {
   return { ...(await createAuthority({ namespace: fleet.namespace, fleet: fleet.name, nowMs: clock.nowMs() })), origin: "made" as const };
 }
@@ -78,7 +83,7 @@ describe("a new operator reaches the gateways of a fleet", () => {
     stored.refusal = () => "no";
     const certificates = operator();
     const { outcomes } = await certificates.ensure(fleet, pods);
-    expect(outcomes.map(({ kind }) => kind)).toEqual(["refused"]);
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(["refused"]));
     dial(certificates);
   });
 
@@ -90,6 +95,35 @@ describe("a new operator reaches the gateways of a fleet", () => {
     stored.refusal = () => "no";
     await certificates.ensure(fleet, pods);
     expect(() => dial(certificates)).toThrow("no certificate authority");
+  });
+});
+
+describe("while the next step of the authority is refused", () => {
+  beforeEach(() => {
+    clock.advance(limits.authorityLifetimeMs * limits.certificateRenewShare);
+    stored.refusal = (write) => (write.endsWith("Secret/demo-ca") ? "immutable" : undefined);
+  });
+
+  test("certificates are renewed, a new pod gets one, and the refusal is told", async () => {
+    const before = pods.map((pod) => certificateOf(pod));
+    const certificates = operator();
+    const { outcomes } = await certificates.ensure(fleet, pods, ["demo-default-2-aa"]);
+    expect(outcomes.filter(({ kind }) => kind !== "ensured")).toEqual([{ kind: "refused", message: "Secret demo-ca: immutable" }]);
+    expect(certificates.hasGateway(fleet, "demo-default-2-aa")).toBe(true);
+    const after = pods.map((pod) => certificateOf(pod));
+    expect(after.every((one, index) => one !== before[index])).toBe(true);
+    stored.writes.length = 0;
+    await operator().ensure(fleet, pods, ["demo-default-2-aa"]);
+    expect(stored.writes).toEqual(["apply Secret/demo-ca"]);
+  });
+
+  test("nothing is signed by one that is over", async () => {
+    clock.advance(limits.authorityLifetimeMs);
+    stored.writes.length = 0;
+    const certificates = operator();
+    await certificates.ensure(fleet, pods, ["demo-default-2-aa"]);
+    expect(stored.writes).toEqual(["apply Secret/demo-ca"]);
+    expect(certificates.hasGateway(fleet, "demo-default-2-aa")).toBe(false);
   });
 });
 

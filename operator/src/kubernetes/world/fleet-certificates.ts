@@ -69,7 +69,7 @@ export class FleetCertificates {
   async ensure(fleet: Fleet, pods: readonly string[], newPods: readonly string[] = []): Promise<Ensured> {
     const { clock } = this.#parts;
     const secrets = this.#secrets(fleet);
-    const plan = await planCertificates({
+    const facts = {
       fleet,
       secrets,
       brought: await this.#broughtSecret(fleet),
@@ -79,10 +79,15 @@ export class FleetCertificates {
         ...newPods.map((name) => gatewayLeaf(fleet, { name, isNew: true })),
       ],
       nowMs: clock.nowMs(),
-    });
-    const outcomes = await this.#write(fleet, plan);
+    };
+    const plan = await planCertificates(facts);
+    const outcomes = [...(await this.#write(fleet, plan))];
     const isStepDone = outcomes[0]?.kind === "ensured" || plan.writes[0]?.secret.metadata.name !== authoritySecretName(fleet);
-    await this.#holdOwn(fleet, isStepDone ? plan.authorities : authoritiesOf(fleet, secrets));
+    const standing = isStepDone ? undefined : authoritiesOf(fleet, secrets);
+    // What is refused may be so for long: until then the authority that is there goes on, as long as it lives.
+    if (standing !== undefined && outcomes[0]?.kind === "refused" && facts.nowMs < standing.current.notAfterMs)
+      outcomes.push(...(await this.#write(fleet, await planCertificates({ ...facts, keepsAuthority: true }))));
+    await this.#holdOwn(fleet, isStepDone ? plan.authorities : standing);
     this.#dueAtMs = plan.nextAtMs;
     return { outcomes, problems: plan.problems };
   }
