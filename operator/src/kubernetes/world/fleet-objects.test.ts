@@ -3,10 +3,12 @@ import { ManualClock } from "@pushfleet/service";
 import { beforeEach, describe, expect, test } from "vitest";
 import { exampleFleet, exampleOperator, firstGrant } from "../../../../test/support/example-fleet.js";
 import { StoredObjects } from "../../../../test/support/stored-objects.js";
+import { ObjectCache } from "../api/cache.js";
 import type { KubernetesObject } from "../api/types.js";
 import type { PushGatewayObject } from "./fleet-caches.js";
 import { FleetCertificates } from "./fleet-certificates.js";
 import { FleetObjects, type Prepared } from "./fleet-objects.js";
+import type { Pod } from "./observe-pod.js";
 import { OwnedObjects } from "./owned-objects.js";
 import { RouterScaler } from "./router-scaler.js";
 
@@ -26,8 +28,8 @@ beforeEach(() => {
 });
 
 /** Another process, which remembers nothing. */
-function startOperator(): void {
-  const { api, caches } = stored;
+function startOperator(caches = stored.caches): void {
+  const { api } = stored;
   const onRestored = ({ kind, metadata }: KubernetesObject, what: string) => restored.push(`${kind}/${metadata.name} ${what}`);
   certificates = new FleetCertificates({ api, caches, clock });
   objects = new FleetObjects({
@@ -219,5 +221,47 @@ describe("an owned object that the API server refuses", () => {
   test("is told with what helps", async () => {
     stored.refusal = (write) => (write === "apply Service/demo" ? quota : undefined);
     expect((await prepare()).refusals).toEqual([expect.stringMatching(/^Service demo: .*exceeded quota: few: raise the ResourceQuota/)]);
+  });
+});
+
+describe("what routers read stays for as long as some do", () => {
+  const image2 = { router: { image: "registry.example/router:2", minReplicas: 1, maxReplicas: 1 } };
+  const configMaps = () =>
+    (stored.caches.owned.get("ConfigMap")?.cache.list() ?? []).map(({ metadata }) => metadata.name).filter((name) => /-router-/.test(name));
+  let before: string;
+
+  beforeEach(async () => {
+    await prepare();
+    before = configMaps()[0] ?? expect.unreachable();
+    const found = stored.get("ConfigMap", before);
+    if (found.kind !== "ok") return expect.unreachable();
+    stored.put({ ...found.object, metadata: { ...found.object.metadata, creationTimestamp: new Date(0).toISOString() } });
+    clock.advance(limits.pruneAgeMs + 1);
+  });
+
+  test("while their Deployment's update is refused", async () => {
+    stored.refusal = (write) => (write.endsWith("Deployment/demo-router") ? "a policy says no" : undefined);
+    object = pushGateway(2, image2);
+    for (let process = 0; process < 2; process += 1) {
+      expect((await prepare()).refusals.join()).toContain("a policy says no");
+      expect([configMaps().length, configMaps().includes(before)]).toEqual([2, true]);
+      startOperator();
+    }
+    stored.refusal = () => undefined;
+    await prepare();
+    expect([configMaps().length, configMaps().includes(before)]).toEqual([1, false]);
+  });
+
+  test("while a pod of the update before is there", async () => {
+    const pods = new ObjectCache<Pod>({ owner: () => [], deployed: () => ["push/demo"] });
+    const labels = { "app.kubernetes.io/component": "router", "pushfleet.dev/revision": before.slice(-8) };
+    pods.observe("ADDED", { apiVersion: "v1", kind: "Pod", metadata: { namespace: "push", name: "demo-router-x", uid: "r", labels } });
+    startOperator({ ...stored.caches, pods });
+    object = pushGateway(2, image2);
+    await prepare();
+    expect([configMaps().length, configMaps().includes(before)]).toEqual([2, true]);
+    startOperator();
+    await prepare();
+    expect([configMaps().length, configMaps().includes(before)]).toEqual([1, false]);
   });
 });

@@ -10,7 +10,6 @@ import {
   fleetCollisions,
   fleetProblems,
   instantiatePod,
-  type instantiateRouterDeployment,
   type NodeVersions,
   type OperatorFacts,
   otherBudgets,
@@ -22,6 +21,7 @@ import {
   type SpecProblem,
 } from "../objects/index.js";
 import { oncePerObject } from "../once-per-object.js";
+import { deployedReferences, podSpecOf } from "./deployed-references.js";
 import type { EnsureOutcome } from "./ensure-outcome.js";
 import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
 import type { FleetCertificates } from "./fleet-certificates.js";
@@ -279,6 +279,7 @@ export class FleetObjects {
     const used = new Set(wanted.map((object) => `${object.kind}/${object.metadata.name}`));
     for (const secret of certificates.secretNames(fleet, pods)) used.add(`Secret/${secret}`);
     used.add(`Secret/${resumeSecretName(fleet)}`);
+    for (const name of deployedReferences(fleet, caches)) used.add(name);
     for (const one of revisions.kept) {
       const name = revisionName(fleet, one);
       for (const kind of ["ControllerRevision", "ConfigMap", "Secret"]) used.add(`${kind}/${name}`);
@@ -326,10 +327,6 @@ const placed = oncePerObject(
 
 function pick({ spec, heldPools, templateOutdated }: FleetRevisions) {
   return { spec, heldPools, templateOutdated };
-}
-
-function podSpecOf(deployment: KubernetesObject): Parameters<typeof ownReferences>[0] {
-  return (deployment as ReturnType<typeof instantiateRouterDeployment>).spec?.template.spec ?? { containers: [] };
 }
 
 function refused(message: string): ApiResult<never> {
