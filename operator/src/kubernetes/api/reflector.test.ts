@@ -150,6 +150,33 @@ describe("a reflector", () => {
     await reflector.stop();
   });
 
+  test("gets to the end of a list whose tokens always expire before it comes back", async () => {
+    const all = Array.from({ length: 1_200 }, (_, nth) => thing(`x${nth}`, nth + 1));
+    const { pass, lists, cache, reflector } = start({
+      list: ({ limit = 0, continueToken }) => {
+        if (continueToken !== undefined) return expired;
+        return page(all.slice(0, limit), 2_000, limit < all.length ? "more" : undefined);
+      },
+    });
+    await pass(30_000);
+    expect(cache.list().length).toBe(1_200);
+    expect(lists.length).toBeLessThan(10);
+    await reflector.stop();
+  });
+
+  test("watches from the first page's version where a later page is of another one", async () => {
+    const { cache, watches, last, reflector } = start({
+      list: ({ continueToken }) => (continueToken === undefined ? page([thing("m", 1)], 10, "more") : page([thing("z", 25)], 30)),
+    });
+    await reflector.synced;
+    await settle();
+    expect(watches[0]?.options.resourceVersion).toBe("10");
+    last().send({ type: "ADDED", object: thing("a", 20) }); // made after the first page, where it would have stood
+    last().send({ type: "ADDED", object: thing("z", 25) });
+    expect(cache.list().map(({ metadata }) => metadata.name)).toEqual(["m", "z", "a"]);
+    await reflector.stop();
+  });
+
   test("asks for less when an answer is too long", async () => {
     const { lists, reflector } = start({
       list: ({ limit = 0 }) => (limit > 40 ? { kind: "refused", status: 200, reason: "AnswerTooLong", message: "" } : page([], 10)),
@@ -187,6 +214,23 @@ describe("a reflector", () => {
     }
     expect(watches.length).toBeLessThan(40); // in 10 s
     expect(told.length).toBeGreaterThan(20);
+    await reflector.stop();
+  });
+
+  test("does not spin on a server whose version is too old after each event", async () => {
+    let version = 10;
+    const { pass, lists, last, watches, reflector } = start({ list: () => page([], version) });
+    await settle();
+    for (let turn = 0; turn < 960; turn += 1) {
+      if (watches.length === lists.length) {
+        version += 1;
+        last().send({ type: "ADDED", object: thing(`x${version}`, version) });
+        last().end(expired);
+      }
+      await pass(125);
+    }
+    expect(lists.length).toBeLessThan(attemptsMax);
+    expect(lists.length).toBeGreaterThan(8);
     await reflector.stop();
   });
 

@@ -83,22 +83,28 @@ export class Reflector<T extends KubernetesObject> {
     this.#metrics.lists.inc();
     const items: T[] = [];
     let token: string | undefined;
+    // The first page's: the watch then shows what came to earlier pages while later ones were read, where those are not of one moment.
+    let version: string | undefined;
     for (let page = 0; page < limits.kubernetesListPagesMax; page += 1) {
       const result = await api.list(resource, token === undefined ? reading : { ...reading, continueToken: token });
       if (this.#stop.signal.aborted) return { next: "list", pauseMs: 0 };
-      if (result.kind !== "ok") return this.#listFailed(result);
+      if (result.kind !== "ok") return this.#listFailed(result, page);
       const { metadata, items: more } = result.object;
       for (const item of more) items.push(item);
       token = metadata.continue;
+      version ??= metadata.resourceVersion;
       if (token !== undefined) continue;
-      cache.replace(items, metadata.resourceVersion);
+      cache.replace(items, version);
       this.#fillOnce();
       return { next: "watch", pauseMs: 0 };
     }
-    return this.#listFailed({ kind: "unavailable", message: `a list of more than ${limits.kubernetesListPagesMax} pages` });
+    return this.#listFailed({ kind: "unavailable", message: `a list of more than ${limits.kubernetesListPagesMax} pages` }, 0);
   }
 
-  #listFailed(result: Unwell): Step {
+  #listFailed(result: Unwell, page: number): Step {
+    // Its tokens live shorter than its pages take: fewer of them may do.
+    const isTokenOver = result.kind === "expired" && page > 0;
+    if (isTokenOver) this.#page = Math.min(this.#page * 4, limits.kubernetesListPage * limits.kubernetesListPagesMax);
     if (result.kind === "refused" && result.reason === answerTooLong && this.#page > 1) {
       this.#page = Math.ceil(this.#page / 4);
       return { next: "list", pauseMs: 0 };
@@ -130,7 +136,9 @@ export class Reflector<T extends KubernetesObject> {
     if (this.#stop.signal.aborted) return { next: "list", pauseMs: 0 };
     const livedMs = clock.monotonicMs() - startedAtMs;
     const progressed = cache.resourceVersion !== from;
-    if (progressed || (result.kind === "ok" && livedMs >= limits.kubernetesWatchShortMs)) this.#recovered();
+    // A version that is too old soon after a list is no recovery, whatever was shown before: each time a whole list follows.
+    const isShort = livedMs < limits.kubernetesWatchShortMs;
+    if (progressed ? !(result.kind === "expired" && isShort) : result.kind === "ok" && !isShort) this.#recovered();
     // A server whose history is behind our version (an etcd restored from a backup) lets us wait for it in silence: only a list tells.
     const deaf = !heard && livedMs >= limits.kubernetesWatchSilenceMs;
     return deaf ? { next: "list", pauseMs: 0 } : this.#afterWatch(result, livedMs);
