@@ -24,6 +24,8 @@ export interface FleetControllerParts extends Omit<FleetParts, "api" | "objects"
 }
 
 interface OpenFleet {
+  /** Of its PushGateway. */
+  readonly uid: string | undefined;
   readonly reconciler: FleetReconciler;
   readonly objects: FleetObjects;
 }
@@ -73,16 +75,22 @@ export class FleetController {
 
   async #reconcile(name: string, signal: AbortSignal): Promise<Reconciled> {
     const key = keyOf(name);
-    if (this.#parts.caches.pushGateways.get(key) === undefined) {
-      this.#fleets.get(name)?.reconciler.close();
-      this.#fleets.delete(name);
-      return { kind: "done" };
-    }
-    const fleet = this.#fleets.get(name) ?? this.#open(name, key);
+    const object = this.#parts.caches.pushGateways.get(key);
+    const known = this.#fleets.get(name);
+    const { uid } = object?.metadata ?? {};
+    if (known !== undefined && (object === undefined || known.uid !== uid)) this.#forget(name, known);
+    if (object === undefined) return { kind: "done" };
+    const fleet = this.#fleets.get(name) ?? this.#open(name, key, uid);
     return await fleet.reconciler.reconcile(signal);
   }
 
-  #open(name: string, key: ObjectKey): OpenFleet {
+  /** It is gone, though another of its name may be there already. */
+  #forget(name: string, { reconciler }: OpenFleet): void {
+    reconciler.close();
+    this.#fleets.delete(name);
+  }
+
+  #open(name: string, key: ObjectKey, uid: string | undefined): OpenFleet {
     const { caches, clock, operator } = this.#parts;
     const generation = () => caches.pushGateways.get(key)?.metadata.generation ?? 0;
     const api = new FleetApi({ ...this.#parts, slots: this.#slots, generation });
@@ -100,7 +108,7 @@ export class FleetController {
       // Soon is soon enough for a change of load.
       onChange: () => this.#queue.addAfter(name, limits.planChangedMs),
     });
-    const fleet = { reconciler, objects };
+    const fleet = { uid, reconciler, objects };
     this.#fleets.set(name, fleet);
     return fleet;
   }
