@@ -117,8 +117,8 @@ class Operator {
 
   async #lead(first: number, leading: AbortSignal): Promise<void> {
     await this.#caches.synced();
-    const epoch = await this.#epochAbove(highestEpoch(this.#caches.pods.list()), first);
-    if (this.#stopping.signal.aborted || leading.aborted) return;
+    const epoch = await this.#epochAbove(highestEpoch(this.#caches.pods.list()), first, leading);
+    if (epoch === undefined || this.#stopping.signal.aborted || leading.aborted) return;
     this.#logger.info({ epoch }, "leads");
     const { images, namespace } = this.#config;
     this.#controller = new FleetController({
@@ -153,12 +153,17 @@ class Operator {
     this.#fail(new Error(`does not lead any more: ${reason}`));
   }
 
-  /** Somebody may have deleted the Lease, and with it the count: no leader may have an epoch that one before it had. */
-  async #epochAbove(highest: number, first: number): Promise<number> {
+  /** Somebody may have deleted the Lease, and with it the count: no leader may have an epoch that one before it had. `undefined`: leads no more. */
+  async #epochAbove(highest: number, first: number, leading: AbortSignal): Promise<number | undefined> {
     if (first > highest) return first;
-    const raised = await this.#election.raiseEpochAbove(highest);
-    if (raised.kind === "raised") return raised.epoch;
-    throw new Error(`the Lease could not be raised above epoch ${highest}${raised.kind === "lost" ? "" : `: ${raised.message}`}`);
+    while (!leading.aborted) {
+      const raised = await this.#election.raiseEpochAbove(highest);
+      if (raised.kind === "raised") return raised.epoch;
+      if (raised.kind === "lost") return undefined;
+      this.#logger.warn({ highest, reason: raised.message }, "the Lease could not be raised above the epoch of a pod; trying again");
+      await pause(this.#clock, timingOf(this.#config).retryMs, leading);
+    }
+    return undefined;
   }
 
   /** The operator's own Deployment is being deleted: fleets must not wait for somebody who does not come back. */
@@ -167,7 +172,10 @@ class Operator {
     if (deployment === undefined) return;
     const key: ObjectKey = { namespace, name: deployment };
     const isWatched = (fleetNamespace: string): boolean => this.#isWatched(fleetNamespace);
-    await releaseAll(key, { api: this.#api, caches: this.#caches, events: this.#events, logger: this.#logger, isWatched });
+    await releaseAll(key, {
+      ...{ api: this.#api, caches: this.#caches, events: this.#events, clock: this.#clock, logger: this.#logger },
+      isWatched,
+    });
   }
 
   #isWatched(fleetNamespace: string): boolean {
