@@ -327,6 +327,27 @@ describe("a token", () => {
     expect(seen.map(({ authorization }) => authorization)).toEqual(["Bearer one", "Bearer one"]);
   });
 
+  test("of a plugin that hangs when it is asked again keeps nothing waiting for long: the last one goes on", async () => {
+    const clock = new ManualClock();
+    const { port, seen } = await serve(answer(200, configMap));
+    let asked = 0;
+    const kubeConfig: KubeConfigSource = {
+      ...kubeConfigFor(port),
+      applyToHTTPSOptions(options) {
+        asked += 1;
+        return asked === 1 ? kubeConfigFor(port).applyToHTTPSOptions(options) : new Promise(() => undefined);
+      },
+    };
+    const { api } = connect(kubeConfig, clock);
+    expect(await api.get(resources.configMaps, key)).toMatchObject({ kind: "ok" });
+    clock.advance(limits.kubernetesCredentialsMs);
+    const waiting = api.get(resources.configMaps, key);
+    clock.advance(limits.kubernetesCredentialsMinMs);
+    expect(await waiting).toMatchObject({ kind: "ok" });
+    expect(await api.get(resources.configMaps, key)).toMatchObject({ kind: "ok" }); // at once, while it hangs
+    expect({ requests: seen.length, asked }).toEqual({ requests: 3, asked: 2 });
+  });
+
   test("of a plugin that hangs ends with the request's timeout", async () => {
     const clock = new ManualClock();
     const hanging: KubeConfigSource = { ...kubeConfigFor(1), applyToHTTPSOptions: () => new Promise(() => undefined) };

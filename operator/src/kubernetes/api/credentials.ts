@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { RequestOptions } from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { limits } from "@pushfleet/protocol";
-import type { Clock, Logger } from "@pushfleet/service";
+import type { Cancel, Clock, Logger } from "@pushfleet/service";
 
 /** What of a KubeConfig is used. */
 export type KubeConfigSource = Pick<KubeConfig, "getCurrentCluster" | "applyToHTTPSOptions">;
@@ -19,6 +19,11 @@ export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+interface Reading {
+  readonly credentials: Promise<Credentials>;
+  readonly startedAtMs: number;
+}
+
 interface CredentialSourceOptions {
   readonly kubeConfig: KubeConfigSource;
   readonly clock: Clock;
@@ -30,23 +35,24 @@ interface CredentialSourceOptions {
 export class CredentialSource {
   readonly #options: CredentialSourceOptions;
   #last: { readonly credentials: Credentials; readonly freshUntilMs: number; readonly readAtMs: number } | undefined;
-  #reading: Promise<Credentials> | undefined;
+  #reading: Reading | undefined;
   #stale = false;
 
   constructor(options: CredentialSourceOptions) {
     this.#options = options;
   }
 
-  /** Rejects when there are none: a file is missing, a plugin failed. Those of before serve on while they cannot be read again. */
+  /** Rejects when there are none: a file is missing, a plugin failed. Those of before serve on while they cannot be read again, and while that
+   *  takes long: a plugin may hang. */
   async current(): Promise<Credentials> {
     const nowMs = this.#options.clock.monotonicMs();
     const last = this.#last;
     const mayRead = last === undefined || nowMs >= last.readAtMs + limits.kubernetesCredentialsMinMs;
     if (last !== undefined && !(mayRead && (this.#stale || nowMs >= last.freshUntilMs))) return last.credentials;
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
-    return await this.#reading;
+    this.#reading ??= { credentials: this.#read(), startedAtMs: nowMs };
+    const { credentials, startedAtMs } = this.#reading;
+    if (last === undefined) return await credentials;
+    return await this.#within(startedAtMs + limits.kubernetesCredentialsMinMs - nowMs, credentials, last.credentials);
   }
 
   /** The server did not accept them. */
@@ -54,7 +60,29 @@ export class CredentialSource {
     this.#stale = true;
   }
 
+  /** What is read, if that takes less than `ms`; otherwise what was before. */
+  async #within(ms: number, read: Promise<Credentials>, before: Credentials): Promise<Credentials> {
+    if (ms <= 0) return before;
+    let cancel: Cancel = () => undefined;
+    const late = new Promise<Credentials>((resolve) => {
+      cancel = this.#options.clock.after(ms, () => resolve(before));
+    });
+    try {
+      return await Promise.race([read, late]);
+    } finally {
+      cancel();
+    }
+  }
+
   async #read(): Promise<Credentials> {
+    try {
+      return await this.#readAnew();
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  async #readAnew(): Promise<Credentials> {
     const { kubeConfig, clock, logger } = this.#options;
     const last = this.#last;
     let credentials: Credentials;
