@@ -45,7 +45,7 @@ function open() {
   const logger = createLogger("test", "silent");
   const warned = vi.spyOn(logger, "warn");
   const options = { api, reportingController: "pushfleet-operator", reportingInstance: "operator-0", clock, logger, metrics };
-  return { clock, metrics, created, patched, world, warned, recorder: new EventRecorder(options) };
+  return { clock, metrics, options, created, patched, world, warned, recorder: new EventRecorder(options) };
 }
 
 describe("an event recorder", () => {
@@ -68,6 +68,13 @@ describe("an event recorder", () => {
         regarding: { apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", namespace: "a", name: "demo", uid: "u" },
       },
     ]);
+  });
+
+  test("names a process by no more than the API server takes", async () => {
+    const { options, created } = open();
+    new EventRecorder({ ...options, reportingInstance: "x".repeat(253), metrics: new Registry() }).record(event());
+    await settle();
+    expect(created).toEqual([expect.objectContaining({ reportingInstance: "x".repeat(128) })]);
   });
 
   test("lets no namespace wait for another where writes are not answered", async () => {
