@@ -1,7 +1,9 @@
+import { createLogger, ManualClock } from "@pushfleet/service";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Candidate, CandidateWorld, type Link } from "../../../../test/support/lease-candidates.js";
-import { writeTimeoutMs } from "./leader-election.js";
+import { LeaderElection, writeTimeoutMs } from "./leader-election.js";
+import type { ApiResult, KubernetesApi, KubernetesObject } from "./types.js";
 
 test.each([
   ["15 s and 10 s", { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 }, 5_000],
@@ -170,6 +172,39 @@ describe("a leader election", () => {
     expect(server.lease?.spec.holderIdentity).toMatch(/^a_/);
     expect(a.election.isLeading()).toBe(true);
   });
+});
+
+test.each([
+  ["read", { kind: "refused", status: 403, reason: "Forbidden", message: "cannot get leases" } as const, undefined],
+  ["written", { kind: "notFound" } as const, { kind: "notFound", message: "cannot create leases: no such namespace" } as const],
+  [
+    "written",
+    { kind: "notFound" } as const,
+    { kind: "refused", status: 403, reason: "Forbidden", message: "cannot create leases" } as const,
+  ],
+])("a candidate says once why the Lease cannot be %s, and not as long as it lasts", async (_, read, written) => {
+  const clock = new ManualClock();
+  const logger = createLogger("test", "silent");
+  const warned = vi.spyOn(logger, "warn");
+  const answers: { read: ApiResult<KubernetesObject> } = { read };
+  const api = { get: async () => answers.read, create: async () => written } as unknown as Pick<
+    KubernetesApi,
+    "get" | "create" | "replace"
+  >;
+  const election = new LeaderElection({
+    ...{ api, namespace: "a", name: "operator", identity: "one", clock, random: () => 0.5, logger },
+    onStarted: () => undefined,
+    onStopped: () => undefined,
+  });
+  election.start();
+  for (let second = 0; second < 30; second += 1) {
+    clock.advance(1_000);
+    await settle();
+  }
+  const reason = (written ?? read).message;
+  expect(warned.mock.calls).toEqual([[{ reason, lease: "operator" }, expect.any(String)]]);
+  await election.stop();
+  expect(warned).toHaveBeenCalledTimes(1);
 });
 
 describe("raising the epoch", () => {

@@ -4,7 +4,7 @@ import { limits } from "@pushfleet/protocol";
 import type { Cancel, Clock, Logger } from "@pushfleet/service";
 import { type Gauge, Registry } from "prom-client";
 import { pause } from "./back-off.js";
-import { LeaseHandle } from "./lease-handle.js";
+import { type Acquired, LeaseHandle } from "./lease-handle.js";
 import { sharedGauge } from "./metrics.js";
 import type { KubernetesApi } from "./types.js";
 
@@ -72,6 +72,7 @@ export class LeaderElection {
   #epoch = 0;
   #cancelDeadline: Cancel = () => undefined;
   #running: Promise<void> | undefined;
+  #trouble: string | undefined;
   #stepped: Promise<void> | undefined;
   /** Renewals and raises wait for each other. */
   #last: Promise<unknown> = Promise.resolve();
@@ -135,7 +136,10 @@ export class LeaderElection {
       const sentAtMs = clock.monotonicMs();
       const acquired = await this.#lease.acquire(this.#attempt());
       if (acquired.kind === "held" && this.#state === "candidate") this.#begin(sentAtMs);
-      else await pause(clock, retryMs * (1 + limits.leaderJitterShare * random()), this.leading);
+      else {
+        this.#tellTrouble(acquired);
+        await pause(clock, retryMs * (1 + limits.leaderJitterShare * random()), this.leading);
+      }
     }
     let tookMs = 0;
     while (this.#state === "leader") {
@@ -144,6 +148,15 @@ export class LeaderElection {
       await this.#exclusive(() => this.#renew());
       tookMs = clock.monotonicMs() - sentAtMs;
     }
+  }
+
+  /** Why a candidate gets no answer that it can use: once, not as long as it lasts. */
+  #tellTrouble(acquired: Acquired): void {
+    const { name, logger } = this.#options;
+    const reason = acquired.kind === "unavailable" ? acquired.message : undefined;
+    if (reason !== undefined && reason !== this.#trouble && this.#state === "candidate")
+      logger.warn({ reason, lease: name }, "the Lease cannot be read or written; trying again");
+    this.#trouble = reason;
   }
 
   async #renew(): Promise<void> {

@@ -15,8 +15,10 @@ export interface LeaseHandleOptions {
 }
 
 /** "lost": another holder has it. "unavailable": not known; a write may have been done. */
-export type Held = { readonly kind: "held" } | { readonly kind: "lost" } | { readonly kind: "unavailable"; readonly message: string };
-export type Acquired = { readonly kind: "held" } | { readonly kind: "not_yet" };
+export type Held = { readonly kind: "held" } | { readonly kind: "lost" } | Unknown;
+/** "not_yet": another has it, or had it a moment ago. */
+export type Acquired = { readonly kind: "held" } | { readonly kind: "not_yet" } | Unknown;
+type Unknown = { readonly kind: "unavailable"; readonly message: string };
 
 interface Observed {
   readonly record: LeaseRecord;
@@ -47,7 +49,7 @@ export class LeaseHandle {
     const { api, key, holder } = this.#options;
     const read = await api.get(resources.leases, key, call);
     if (read.kind === "notFound") return await this.#acquireMissing(call);
-    if (read.kind !== "ok") return { kind: "not_yet" };
+    if (read.kind !== "ok") return unknown(read);
     const { record } = this.#observe(read.object);
     if (record.holder === holder) return await this.#take(record.transitions, call); // a write of ours that was not answered
     return record.holder === "" || this.#expired() ? await this.#take(record.transitions + 1, call) : { kind: "not_yet" };
@@ -96,7 +98,8 @@ export class LeaseHandle {
 
   async #take(transitions: number, call: CallOptions): Promise<Acquired> {
     const written = await this.#write(transitions, this.#lease, call);
-    return written.kind === "ok" ? { kind: "held" } : { kind: "not_yet" };
+    if (written.kind === "ok") return { kind: "held" };
+    return written.kind === "conflict" || written.kind === "exists" ? { kind: "not_yet" } : unknown(written);
   }
 
   async #write(transitions: number, from: Lease | undefined, call: CallOptions): Promise<ApiResult<Lease>> {
@@ -130,6 +133,6 @@ export class LeaseHandle {
   }
 }
 
-function unknown(result: Exclude<ApiResult<Lease>, { readonly kind: "ok" }>): Held {
+function unknown(result: Exclude<ApiResult<Lease>, { readonly kind: "ok" }>): Unknown {
   return { kind: "unavailable", message: "message" in result && result.message !== undefined ? result.message : result.kind };
 }
