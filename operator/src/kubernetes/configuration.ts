@@ -68,11 +68,18 @@ function namespaceFaults({ watchNamespaces }: OperatorConfig): readonly Fault[] 
   return twice === undefined ? [] : [{ path: "watchNamespaces", value: twice, expected: "each namespace once" }];
 }
 
+/** No request may take longer than from the renew deadline to the Lease's end; with less than this none would be answered in time. */
+const leastWriteMs = 1_000;
+
 /** A leader must have stopped, and its last write be over, before another one leads. */
 function leaseFaults({ lease }: OperatorConfig): readonly Fault[] {
   const { durationSeconds, renewDeadlineSeconds, retryPeriodSeconds } = lease;
   if (renewDeadlineSeconds >= durationSeconds) {
     const expected = `less than lease.durationSeconds (${durationSeconds})`;
+    return [{ path: "lease.renewDeadlineSeconds", value: renewDeadlineSeconds, expected }];
+  }
+  if (Math.round((durationSeconds - renewDeadlineSeconds) * 1000) < leastWriteMs) {
+    const expected = `${leastWriteMs / 1000} less than lease.durationSeconds (${durationSeconds}) at least: in between the last writes of a leader end`;
     return [{ path: "lease.renewDeadlineSeconds", value: renewDeadlineSeconds, expected }];
   }
   if (retryPeriodSeconds * 1.2 < renewDeadlineSeconds) return [];
