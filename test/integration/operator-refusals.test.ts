@@ -11,6 +11,8 @@ import { DEMO_START_DEADLINE_MS, DemoFleet } from "../support/operator-demo.js";
 import { KeptOperator } from "../support/operator-kept.js";
 import { clientSecret } from "../support/operator-served.js";
 
+/** Less than it takes until a settled fleet is looked at without any cause (limits.planSettledMs). */
+const TELL_MS = 8_000;
 /** A fleet must be well again this long after the last cause of its trouble is gone. */
 const HEAL_MS = 20_000;
 
@@ -35,11 +37,22 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
   });
 
   /** Waits until the fleet says so, in a condition of that type. */
-  const told = (name: string, type: string, expected: { readonly status: string; readonly reason: string; readonly message: RegExp }) =>
-    demo.cluster.waitForFleet("push", name, `${type} ${expected.status} ${expected.reason} ${expected.message}`, (one) => {
-      const { status, reason, message } = conditionOf(one, type);
-      return status === expected.status && reason === expected.reason && expected.message.test(message);
-    });
+  const told = (
+    name: string,
+    type: string,
+    expected: { readonly status: string; readonly reason: string; readonly message: RegExp },
+    deadlineMs?: number,
+  ) =>
+    demo.cluster.waitForFleet(
+      "push",
+      name,
+      `${type} ${expected.status} ${expected.reason} ${expected.message}`,
+      (one) => {
+        const { status, reason, message } = conditionOf(one, type);
+        return status === expected.status && reason === expected.reason && expected.message.test(message);
+      },
+      deadlineMs,
+    );
 
   const warnings = async (reason: string, name = "demo"): Promise<string> =>
     await demo.kubectl(
@@ -219,7 +232,8 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
       const before = await namesOf();
       const felt = await demo.served.during(async () => {
         await demo.edit({ [part]: { image: `pushfleet/${part}:absent` } });
-        expect(available(await told("demo", "Degraded", { status: "True", reason: "PodsFail", message: pods }))).toBe("True");
+        const failing = await told("demo", "Degraded", { status: "True", reason: "PodsFail", message: pods }, TELL_MS);
+        expect(available(failing)).toBe("True");
         await waitFor(async () => pods.test(await warnings("PodsFail")), { what: "an event" });
         await demo.edit({ [part]: { image: null } });
         await demo.settled(before.length, HEAL_MS);
@@ -303,7 +317,10 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
         "UPDATE",
         `!('${grant}' in object.metadata.annotations) || !object.metadata.annotations['${grant}'].contains('drain')`,
       );
-      await delay(1_000); // the policy has to be in force: nothing tells when it is
+      const isDenied = async () =>
+        (await demo.cluster.kubernetes.kubectl(["-n", "push", "annotate", "pod", pod, `${grant}=drain`, "--overwrite", "--dry-run=server"]))
+          .status !== 0;
+      await waitFor(isDenied, { what: "the policy to be in force", deadlineMs: 20_000, intervalMs: 200 });
       const told = await eventsAbout(pod);
       await demo.cluster.kubectl(["cordon", node]);
       const shown = await demo.cluster.waitForFleet("push", "demo", "a refused drain", (one) =>

@@ -4,9 +4,9 @@ import { ObjectCache } from "./api/cache.js";
 import { Reflector } from "./api/reflector.js";
 import { resources } from "./api/resources.js";
 import type { CacheChange, KubernetesApi, KubernetesObject, ObjectKey, Resource } from "./api/types.js";
-import { type Component, componentLabel } from "./objects/index.js";
+import { type Component, componentLabel, fleetLabel } from "./objects/index.js";
 import { type FleetCaches, keyOf, type PushGatewayObject } from "./world/fleet-caches.js";
-import { type Node, type Pod, whyLeaving } from "./world/observe-pod.js";
+import { type Node, type Pod, podFault, whyLeaving } from "./world/observe-pod.js";
 import type { OwnedKind } from "./world/owned-objects.js";
 import { trimPod } from "./world/trim-pod.js";
 
@@ -70,6 +70,7 @@ export class ClusterCaches implements FleetCaches {
           tellOwner(objectOf(change), "pod", onChange);
           const isOrphaned = change.kind === "changed" && controllerOf(change.after) === undefined;
           if (isOrphaned) tellOwner(change.before, "pod", onChange);
+          tellOfDeployed(change, onChange);
         },
       }),
       new Reflector({ ...shared, resource: resources.nodes, cache: this.nodes, onChange: (change) => this.#tellOfNode(change, onChange) }),
@@ -175,7 +176,16 @@ function deployedOf(pod: Pod): readonly string[] {
 /** "<namespace>/<fleet>" by its labels, of a pod of one of these parts. */
 function fleetOf({ metadata: { labels, namespace = "" } }: Pod, ...components: readonly Component[]): readonly string[] {
   const isOne = components.some((component) => labels?.[componentLabel] === component);
-  return isOne ? [`${namespace}/${labels?.["pushfleet.dev/fleet"] ?? ""}`] : [];
+  return isOne ? [`${namespace}/${labels?.[fleetLabel] ?? ""}`] : [];
+}
+
+/** A router's or HAProxy's pod is owned by its ReplicaSet; of it a fleet tells only what is wrong. */
+function tellOfDeployed(change: CacheChange<Pod>, onChange: ClusterCachesParts["onChange"]): void {
+  const before = change.kind === "added" ? undefined : podFault(change.before);
+  const after = change.kind === "deleted" ? undefined : podFault(change.after);
+  const { namespace = "", labels } = objectOf(change).metadata;
+  const name = labels?.[fleetLabel];
+  if (before !== after && name !== undefined && deployedOf(objectOf(change)).length > 0) onChange({ namespace, name }, "pod");
 }
 
 function tellOwner(object: KubernetesObject, what: "pod" | "owned" | "node", onChange: ClusterCachesParts["onChange"]): void {

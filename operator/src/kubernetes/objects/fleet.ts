@@ -28,6 +28,7 @@ export type Made<T> = Json<T> & KubernetesObject;
 
 export type Component = "gateway" | "router" | "haproxy";
 export const componentLabel = "app.kubernetes.io/component";
+export const fleetLabel = "pushfleet.dev/fleet";
 
 /** Labels of everything a fleet owns; `component` for what belongs to one of its parts. */
 export function fleetLabels(fleet: Pick<Fleet, "name">, component?: Component): Readonly<Record<string, string>> {
@@ -36,13 +37,13 @@ export function fleetLabels(fleet: Pick<Fleet, "name">, component?: Component): 
     "app.kubernetes.io/managed-by": "pushfleet-operator",
     "app.kubernetes.io/instance": fleet.name,
     ...(component === undefined ? {} : { [componentLabel]: component }),
-    "pushfleet.dev/fleet": fleet.name,
+    [fleetLabel]: fleet.name,
   };
 }
 
 /** Selects the pods of one part of a fleet, and nothing of another fleet. */
 export function podSelector(fleet: Pick<Fleet, "name">, component: Component): Readonly<Record<string, string>> {
-  return { [componentLabel]: component, "pushfleet.dev/fleet": fleet.name };
+  return { [componentLabel]: component, [fleetLabel]: fleet.name };
 }
 
 /** Everything a fleet owns goes with it: the garbage collector sees to what the finalizer has not deleted. */
