@@ -4,7 +4,7 @@ import { exampleFleet } from "../../../../test/support/example-fleet.js";
 import type { EventToRecord } from "../api/events.js";
 import type { ApiResult } from "../api/types.js";
 import type { PushGatewayObject } from "./fleet-caches.js";
-import { addFinalizer, drainFinalizer, type FinalizerParts, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
+import { addFinalizer, drainFinalizer, type FinalizerParts, giveFree, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
 
 const deletedAt = "2026-01-01T00:00:00Z";
 const drain = { reconnectsPerSecond: 10, deadlineSeconds: 100, stragglerGraceSeconds: 20 };
@@ -56,12 +56,19 @@ describe("a deleted fleet's finalizer", () => {
     expect(events).toEqual([]);
   });
 
-  test.each<[string, ApiResult<unknown>, boolean]>([
-    ["is gone with the fleet", { kind: "notFound" }, true],
-    ["stays for now where somebody else wrote meanwhile", { kind: "conflict", message: "" }, false],
-    ["stays for now where it is refused", { kind: "refused", status: 403, reason: "Forbidden", message: "" }, false],
-  ])("%s", async (_what, answer, isReleased) => {
-    expect(await releaseFleet(fleet(), [], open(answer).parts)).toBe(isReleased);
+  test.each<[string, ApiResult<unknown>, string, readonly string[]]>([
+    ["is gone with the fleet", { kind: "notFound" }, "there", ["DrainGivenUp"]],
+    ["stays for now where somebody else wrote meanwhile, without a word", { kind: "conflict", message: "" }, "later", []],
+    [
+      "stays for now where it is refused",
+      { kind: "refused", status: 403, reason: "Forbidden", message: "" },
+      "refused",
+      ["ReleaseRefused"],
+    ],
+  ])("%s", async (_what, answer, released, told) => {
+    const { events, parts } = open(answer);
+    expect(await giveFree(fleet(), ["pod-0"], parts)).toBe(released);
+    expect(events.map(({ reason }) => reason)).toEqual(told);
   });
 });
 

@@ -3,6 +3,7 @@ import type { EventRecorder } from "../api/events.js";
 import { resources } from "../api/resources.js";
 import type { KubernetesApi } from "../api/types.js";
 import type { FleetCaches, PushGatewayObject } from "./fleet-caches.js";
+import { withAdvice } from "./what-helps.js";
 
 /** Keeps a deleted PushGateway until its clients were closed within the budget. */
 export const drainFinalizer = "pushfleet.dev/drain";
@@ -29,15 +30,25 @@ export function isFinalizerOverdue({ metadata, spec }: PushGatewayObject, nowMs:
   return nowMs >= Date.parse(metadata.deletionTimestamp) + (deadlineSeconds + stragglerGraceSeconds) * 1000 + limits.finalizerSlackMs;
 }
 
-/** Gives the object free; what it owns goes by the garbage collector. `left`: pods that are still there. Answers whether it was done. */
+/** As `giveFree`; answers whether it was done. */
 export async function releaseFleet(object: PushGatewayObject, left: readonly string[], parts: FinalizerParts): Promise<boolean> {
+  return (await giveFree(object, left, parts)) === "there";
+}
+
+/** Gives the object free; what it owns goes by the garbage collector. `left`: pods that are still there. "there": it was done. */
+export async function giveFree(object: PushGatewayObject, left: readonly string[], parts: FinalizerParts): Promise<Finalized["kind"]> {
   const others = (object.metadata.finalizers ?? []).filter((one) => one !== drainFinalizer);
-  if (left.length > 0) {
+  const written = await writeFinalizers(object, others, parts);
+  const about = { regarding: object, type: "Warning", action: "Release" } as const;
+  if (written.kind === "refused") {
+    const note = `the PushGateway stays until the finalizer ${drainFinalizer} can be taken away: ${withAdvice(written.message)}`;
+    parts.events.record({ ...about, reason: "ReleaseRefused", note });
+  } else if (written.kind === "there" && left.length > 0) {
     const names = left.slice(0, limits.podNamesTold).join(", ");
     const note = `the drain's deadline and grace are over and ${left.length} pods are left (${names}): the fleet is given free, they end by themselves`;
-    parts.events.record({ regarding: object, type: "Warning", reason: "DrainGivenUp", action: "Release", note });
+    parts.events.record({ ...about, reason: "DrainGivenUp", note });
   }
-  return (await writeFinalizers(object, others, parts)).kind === "there";
+  return written.kind;
 }
 
 /** With the resourceVersion as precondition: the list is written whole, and others have finalizers too. */

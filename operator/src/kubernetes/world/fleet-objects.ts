@@ -157,11 +157,11 @@ export class FleetObjects {
     return { kind: "ok", object: { ...pod, metadata: { ...pod.metadata, labels } } as Pod };
   }
 
-  /** Takes back the gateways whose owner somebody took away. */
-  async adoptOrphans(object: PushGatewayObject): Promise<void> {
+  /** Takes back the gateways whose owner somebody took away. Answers the names of those that it could not. */
+  async adoptOrphans(object: PushGatewayObject): Promise<readonly string[]> {
     const fleet = toFleet(object);
     const orphans = this.#parts.caches.pods.byIndex("orphan", `${fleet.namespace}/${fleet.name}`);
-    await adoptOrphans(fleet, orphans, this.#restoreParts());
+    return await adoptOrphans(fleet, orphans, this.#restoreParts());
   }
 
   /** A pod that was to be created exists: by the same name, and perhaps unseen. */

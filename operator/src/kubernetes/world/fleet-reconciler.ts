@@ -23,7 +23,7 @@ import { deployedFaults } from "./deployed-faults.js";
 import type { FleetApi } from "./fleet-api.js";
 import { type FleetCaches, nodeOf, type PushGatewayObject } from "./fleet-caches.js";
 import { fleetConditions, isTelling } from "./fleet-conditions.js";
-import { addFinalizer, drainFinalizer, isFinalizerOverdue, releaseFleet } from "./fleet-finalizer.js";
+import { addFinalizer, drainFinalizer, giveFree, isFinalizerOverdue } from "./fleet-finalizer.js";
 import { objectStatus } from "./fleet-object-status.js";
 import type { FleetObjects, Prepared } from "./fleet-objects.js";
 import type { GatewayLink } from "./gateway-stream.js";
@@ -89,9 +89,9 @@ export class FleetReconciler {
     const rival = await this.#findRival(object);
     if (rival !== undefined) return again(rival.lookAfterMs);
     const isGoing = object.metadata.deletionTimestamp !== undefined;
-    if (isGoing || !object.spec.dryRun) await this.#objects.adoptOrphans(object);
+    const orphans = isGoing || !object.spec.dryRun ? await this.#objects.adoptOrphans(object) : [];
     if (signal.aborted) return again(0);
-    return !isGoing ? await this.#keep(object, signal) : await this.#end(object, signal);
+    return !isGoing ? await this.#keep(object, signal) : await this.#end(object, orphans, signal);
   }
 
   close(): void {
@@ -125,15 +125,18 @@ export class FleetReconciler {
     return await this.#turn(object, pods, { ...prepared, refusals: [...prepared.refusals, ...refusals] }, false, signal);
   }
 
-  async #end(object: PushGatewayObject, signal: AbortSignal): Promise<Reconciled> {
+  /** `orphans`: gateways that are nobody's as yet. Without the fleet they would be so for ever. */
+  async #end(object: PushGatewayObject, orphans: readonly string[], signal: AbortSignal): Promise<Reconciled> {
     if (object.metadata.finalizers?.includes(drainFinalizer) !== true) return { kind: "done" };
     const pods = this.#pods(object);
-    const overdue = isFinalizerOverdue(object, this.#parts.clock.nowMs());
-    if (pods.length === 0 || overdue) {
-      const released = await releaseFleet(object, overdue && pods.length > 0 ? pods.map((pod) => pod.metadata.name) : [], this.#parts);
-      return released ? { kind: "done" } : again(limits.planMovingMs);
+    const left = [...pods.map((pod) => pod.metadata.name), ...orphans];
+    if (left.length === 0 || isFinalizerOverdue(object, this.#parts.clock.nowMs())) {
+      const released = await giveFree(object, left, this.#parts);
+      if (released === "there") return { kind: "done" };
+      return again(released === "refused" ? limits.createRefusedMaxMs : limits.planMovingMs);
     }
-    return await this.#turn(object, pods, await this.#objects.prepareEnd(object, pods), true, signal);
+    const prepared = await this.#objects.prepareEnd(object, pods);
+    return await this.#turn(object, pods, { ...prepared, isPartial: orphans.length > 0 }, true, signal);
   }
 
   /** One observe → plan → apply → tell. */

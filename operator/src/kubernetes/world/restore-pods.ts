@@ -24,14 +24,18 @@ export async function restoreLabels(fleet: Fleet, pods: readonly Pod[], parts: R
 }
 
 /** Puts the owner back that somebody took from a pod: without it the pod is nobody's, serves on undrained, and stays when the fleet goes. `orphans`:
- *  pods without a controller that have the fleet's labels. Its name and its grant say that an operator has made it for a fleet of this name. */
-export async function adoptOrphans(fleet: Fleet, orphans: readonly Pod[], parts: RestoreParts): Promise<void> {
+ *  pods without a controller that have the fleet's labels. Its name and its grant say that an operator has made it for a fleet of this name. Answers the names
+ *  of those that are still nobody's. */
+export async function adoptOrphans(fleet: Fleet, orphans: readonly Pod[], parts: RestoreParts): Promise<readonly string[]> {
+  const left: string[] = [];
   for (const pod of orphans) {
     const { name, annotations, deletionTimestamp, ownerReferences = [] } = pod.metadata;
     const isOurs = identityFromName(fleet.name, name) !== undefined && annotations?.[grantAnnotation] !== undefined;
     if (!isOurs || deletionTimestamp !== undefined) continue;
-    await restoreOne(fleet, pod, { ownerReferences: [...ownerReferences, ownerReference(fleet)] }, parts);
+    const isTaken = await restoreOne(fleet, pod, { ownerReferences: [...ownerReferences, ownerReference(fleet)] }, parts);
+    if (!isTaken) left.push(name);
   }
+  return left;
 }
 
 /** Nearly all, at each turn; objects of the cache never change. */
