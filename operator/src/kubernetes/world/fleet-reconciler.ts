@@ -176,7 +176,8 @@ export class FleetReconciler {
     const { epoch, holder: leader } = leadership;
     const seen = pods.flatMap((pod) => {
       const stream = this.#streams.get(pod.metadata.uid ?? "");
-      const one = observePod(pod, { accepted: stream?.accepted, report: stream?.report() }, (name) => nodeOf(caches, name));
+      const known = { accepted: stream?.accepted, report: stream?.report(), isAwaited: stream?.isAwaited() };
+      const one = observePod(pod, known, (name) => nodeOf(caches, name));
       return one === undefined ? [] : [one];
     });
     const totals = rolledOut(seen, prepared.spec.pools).flatMap((pod) => {

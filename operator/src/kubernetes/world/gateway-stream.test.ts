@@ -73,3 +73,11 @@ test("a gateway that has not said anything yet, or is not asked any more, tells 
   clock.advance(60_000);
   expect(changes).toBe(1);
 });
+
+test("one that was not heard yet is awaited for as long as one that was heard is believed to run", () => {
+  expect(stream.isAwaited()).toBe(true);
+  clock.advance(limits.statusSilenceMs);
+  expect(stream.isAwaited()).toBe(true);
+  clock.advance(1);
+  expect(stream.isAwaited()).toBe(false);
+});

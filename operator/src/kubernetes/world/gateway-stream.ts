@@ -31,6 +31,7 @@ export class GatewayStream {
   #failures = 0;
   #status: v1.IGatewayStatus | undefined;
   #heardAtMs = 0;
+  readonly #openedAtMs: number;
   /** Since its stream began. */
   #isHeard = false;
   #movesPerSecond = 0;
@@ -39,6 +40,7 @@ export class GatewayStream {
 
   constructor(options: GatewayStreamOptions) {
     this.#options = options;
+    this.#openedAtMs = options.clock.monotonicMs();
     this.#watch();
   }
 
@@ -51,6 +53,11 @@ export class GatewayStream {
   status(): v1.IGatewayStatus | undefined {
     const isSilent = this.#options.clock.monotonicMs() - this.#heardAtMs > limits.statusSilenceMs;
     return isSilent ? undefined : this.#status;
+  }
+
+  /** It may run and not have been heard yet. */
+  isAwaited(): boolean {
+    return this.#options.clock.monotonicMs() - this.#openedAtMs <= limits.statusSilenceMs;
   }
 
   /** `reconnect` frames and drain closes a second, between its last two statuses. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Node, observePod, type Pod, podFault, whyLeaving } from "./observe-pod.js";
+import { type Node, observePod, type Pod, type PodKnowledge, podFault, whyLeaving } from "./observe-pod.js";
 
 const labels = { "pushfleet.dev/pool": "default", "pushfleet.dev/slot": "2", "pushfleet.dev/revision": "1a2b3c4d" };
 
@@ -28,6 +28,18 @@ const node = (spec: Node["spec"]): Node => ({
 });
 const gate = (reason: string) => ({ type: "pushfleet.dev/accepting", status: "False", reason });
 const noNode = () => undefined;
+const report: PodKnowledge["report"] = {
+  ...{
+    state: "serving",
+    connections: 7,
+    effectiveMaxConnections: 1000,
+    handshakes: 7,
+    resumed: 0,
+    reconnectsSent: 0,
+    remaining: 7,
+    epoch: 1,
+  },
+};
 const killed = { name: "gateway", ready: false, restartCount: 0, state: { terminated: { exitCode: 137, reason: "OOMKilled" } } };
 const preempted = { type: "DisruptionTarget", status: "True", reason: "PreemptionByScheduler", message: "for another" };
 
@@ -87,6 +99,18 @@ describe("a pod as the planner sees it", () => {
     const running = { spec: { nodeName: "n1" }, status: { phase: "Running" } } as Partial<Pod>;
     expect(observePod(pod(running), {}, () => "deleted")?.phase).toBe("gone");
     expect(observePod(pod(running), {}, noNode)?.phase).toBe("running");
+  });
+
+  // The watch of the nodes may be behind that of the pods: a new node is not seen yet.
+  test.each<[string, Pick<Pod, "status">, PodKnowledge]>([
+    ["while its gateway reports", { status: { phase: "Running" } }, { report }],
+    ["while its gateway may not have been heard yet", { status: { phase: "Running" } }, { isAwaited: true }],
+    ["before it has begun", { status: { phase: "Pending" } }, {}],
+  ])("is not gone %s, though no such node is seen", (_when, { status }, known) => {
+    const one = observePod(pod({ spec: { nodeName: "n1" }, status } as Partial<Pod>), known, () => "deleted");
+    expect(one?.phase).toBe(status?.phase?.toLowerCase());
+    expect(one).not.toHaveProperty("isAwaited");
+    expect(one?.ended).toBeUndefined();
   });
 
   test.each([

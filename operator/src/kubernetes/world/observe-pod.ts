@@ -13,6 +13,8 @@ export type Node = Typed<V1Node>;
 export interface PodKnowledge {
   readonly accepted?: AcceptedGrant | undefined;
   readonly report?: GatewayReport | undefined;
+  /** This process has only begun to listen to it: that it does not report says nothing yet. */
+  readonly isAwaited?: boolean | undefined;
 }
 
 /** A gateway pod as the planner sees it; `undefined` for one of which neither name nor labels say which it is.
@@ -21,8 +23,12 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
   const { name, uid, resourceVersion, creationTimestamp, deletionTimestamp } = pod.metadata;
   const identity = identityOf(pod);
   if (uid === undefined || identity === undefined) return undefined;
+  const { isAwaited = false, ...heard } = known;
   const nodeName = pod.spec?.nodeName;
   const node = nodeName === undefined ? undefined : nodeOf(nodeName);
+  const phase = phaseOf(pod, heard.report !== undefined);
+  // A node that has only come is not seen where the watch of the nodes is behind: what reports runs, and what never ran loses nobody by waiting.
+  const hasLostNode = node === "deleted" && phase === "running" && heard.report === undefined && !isAwaited;
   return {
     name,
     uid,
@@ -31,14 +37,14 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
     createdAtMs: creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp),
     node: nodeName,
     zone: typeof node === "object" ? node.metadata.labels?.[zoneLabel] : undefined,
-    phase: node === "deleted" ? "gone" : phaseOf(pod, known.report !== undefined),
-    ended: node === "deleted" ? `its node ${nodeName} is gone` : howEnded(pod),
+    phase: hasLostNode ? "gone" : phase,
+    ended: hasLostNode ? `its node ${nodeName} is gone` : howEnded(pod),
     ready: pod.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true,
     hasAccepted: hasAccepted(pod),
     terminating: deletionTimestamp !== undefined,
     leaving: typeof node === "object" ? whyLeaving(node) : undefined,
     grant: grantOf(pod),
-    ...known,
+    ...heard,
   };
 }
 
