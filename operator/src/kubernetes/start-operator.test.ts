@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger, validateConfiguration } from "@pushfleet/service";
-import { afterEach, expect, test } from "vitest";
+import { afterAll, afterEach, expect, test } from "vitest";
 import { waitFor } from "../../../test/peers/wait-for.js";
 import { closeAll, serve } from "../../../test/support/answering-server.js";
 import { firstGrant } from "../../../test/support/example-fleet.js";
@@ -13,10 +13,8 @@ import { startOperator } from "./start-operator.js";
 
 const folder = mkdtempSync(join(tmpdir(), "start-operator-"));
 
-afterEach(async () => {
-  await closeAll();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(closeAll);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function configurationFor(port: number) {
   const file = join(folder, "kubeconfig");
@@ -39,38 +37,68 @@ function configurationFor(port: number) {
   return configured.value;
 }
 
-test("a Lease that cannot be raised at first is raised as soon as the API server answers again", async () => {
-  const pod = { metadata: { namespace: "a", name: "x", annotations: { [grantAnnotation]: JSON.stringify({ ...firstGrant, epoch: 7 }) } } };
-  let lease = {
-    metadata: { name: "pushfleet-operator", uid: "u", resourceVersion: "1" },
-    spec: { holderIdentity: "", leaseTransitions: 0 },
+interface Lease {
+  readonly metadata: { readonly name: string; readonly uid: string; readonly resourceVersion: string };
+  readonly spec: { readonly holderIdentity: string; readonly leaseTransitions: number };
+}
+
+/** An API server with a released Lease and nothing else. `list`: items, or a refusal; `write`: whether the Lease may be written so. */
+async function serveCluster(list: (path: string) => readonly object[] | "refused", write: (wanted: Lease) => boolean) {
+  const state: { lease: Lease } = {
+    lease: { metadata: { name: "pushfleet-operator", uid: "u", resourceVersion: "1" }, spec: { holderIdentity: "", leaseTransitions: 0 } },
   };
-  let refusals = 0;
   const send = (response: ServerResponse, status: number, body: object) => response.writeHead(status).end(JSON.stringify(body));
   const { port } = await serve((request, response, body) => {
-    if (request.url?.includes("/leases/") !== true) {
-      if (request.url?.includes("watch=true") === true) return response.flushHeaders();
-      return send(response, 200, {
-        metadata: { resourceVersion: "5" },
-        items: request.url?.startsWith("/api/v1/pods?") === true ? [pod] : [],
-      });
+    const { url = "", method } = request;
+    if (url.includes("watch=true")) return response.flushHeaders();
+    if (!url.includes("/leases/")) {
+      const items = list(url.replace(/\?.*/, ""));
+      return items === "refused" ? send(response, 403, {}) : send(response, 200, { metadata: { resourceVersion: "5" }, items });
     }
-    if (request.method === "GET") return send(response, 200, lease);
-    const wanted = JSON.parse(body) as typeof lease;
-    if (wanted.spec.leaseTransitions >= 7 && refusals < 3) {
-      refusals += 1;
-      return send(response, 503, {});
-    }
-    lease = { ...wanted, metadata: { ...wanted.metadata, resourceVersion: String(Number(lease.metadata.resourceVersion) + 1) } };
-    return send(response, 200, lease);
+    if (method === "GET") return send(response, 200, state.lease);
+    const wanted = JSON.parse(body) as Lease;
+    if (!write(wanted)) return send(response, 503, {});
+    const resourceVersion = String(Number(state.lease.metadata.resourceVersion) + 1);
+    state.lease = { ...wanted, metadata: { ...wanted.metadata, resourceVersion } };
+    return send(response, 200, state.lease);
   });
+  return { port, state };
+}
+
+test("a Lease that cannot be raised at first is raised as soon as the API server answers again", async () => {
+  const pod = { metadata: { namespace: "a", name: "x", annotations: { [grantAnnotation]: JSON.stringify({ ...firstGrant, epoch: 7 }) } } };
+  let refusals = 0;
+  const mayWrite = ({ spec }: Lease) => {
+    const mayBe = spec.leaseTransitions < 7 || refusals === 3;
+    if (!mayBe) refusals += 1;
+    return mayBe;
+  };
+  const { port, state } = await serveCluster((path) => (path === "/api/v1/pods" ? [pod] : []), mayWrite);
   const operator = await startOperator(configurationFor(port), createLogger("test", "silent"));
   let failure: Error | undefined;
   void operator.failed?.then((cause) => {
     failure = cause;
   });
-  await waitFor(() => failure !== undefined || lease.spec.leaseTransitions >= 7, { what: "the Lease to be raised" });
-  expect({ failure, refusals, transitions: lease.spec.leaseTransitions }).toEqual({ failure: undefined, refusals: 3, transitions: 7 });
+  const transitions = () => state.lease.spec.leaseTransitions;
+  await waitFor(() => failure !== undefined || transitions() >= 7, { what: "the Lease to be raised" });
+  expect({ failure, refusals, transitions: transitions() }).toEqual({ failure: undefined, refusals: 3, transitions: 7 });
   await operator.stop("SIGTERM");
-  expect(lease.spec.holderIdentity).toBe("");
+  expect(state.lease.spec.holderIdentity).toBe("");
+});
+
+test("an operator that cannot read all it needs leaves the Lease to one that can", async () => {
+  let refused = 0;
+  let mayRead = false;
+  const list = (path: string) => {
+    if (path !== "/api/v1/secrets" || mayRead) return [];
+    refused += 1;
+    return "refused";
+  };
+  const { port, state } = await serveCluster(list, () => true);
+  const operator = await startOperator(configurationFor(port), createLogger("test", "silent"));
+  await waitFor(() => refused === 2, { what: "the list to be tried again" });
+  expect(state.lease.spec.holderIdentity).toBe("");
+  mayRead = true;
+  await waitFor(() => state.lease.spec.holderIdentity !== "", { what: "the Lease to be taken" });
+  await operator.stop("SIGTERM");
 });

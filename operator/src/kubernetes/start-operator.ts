@@ -92,10 +92,11 @@ class Operator {
     this.adminAddress = admin.address;
     this.#stopAdmin = () => admin.stop();
     this.#caches.start();
-    this.#election.start();
     void this.#caches.synced().then(() => {
       this.#isSynced = true;
       this.#logger.info("watches are filled");
+      // Not before: one that may not read something would keep the Lease from a replica that could do the work.
+      this.#election.start();
     });
   }
 
@@ -116,7 +117,6 @@ class Operator {
   }
 
   async #lead(first: number, leading: AbortSignal): Promise<void> {
-    await this.#caches.synced();
     const epoch = await this.#epochAbove(highestEpoch(this.#caches.pods.list()), first, leading);
     if (epoch === undefined || this.#stopping.signal.aborted || leading.aborted) return;
     this.#logger.info({ epoch }, "leads");
