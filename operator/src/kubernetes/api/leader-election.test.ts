@@ -51,6 +51,20 @@ describe("a leader election", () => {
     expect({ a: a.told, b: b.told }).toEqual({ a: ["started 1", "stopped: stopped"], b: ["started 2"] });
   });
 
+  test("hands over also when a renewal that was cut off by its stop is done after all", async () => {
+    const { world, a, b, server } = await twoCandidates();
+    const replace = server.replace.bind(server);
+    server.replace = (released) => {
+      server.replace = replace;
+      const { lease } = server;
+      if (lease !== undefined) replace({ ...lease, spec: { ...lease.spec, renewTime: "2026-01-01T00:00:00.000000Z" } });
+      return replace(released);
+    };
+    await a.stop();
+    await world.pass(2_400);
+    expect(b.told).toEqual(["started 2"]);
+  });
+
   test("takes over from one that died 15 to 18 s after its last renewal", async () => {
     const { world, a, b } = await twoCandidates();
     a.killed = true;

@@ -77,13 +77,19 @@ export class LeaseHandle {
   /** Says that nobody has it, if we do. Its failure is no matter: then it expires. */
   async release(timeoutMs: number): Promise<void> {
     if (!this.#wrote) return;
+    // A renewal of ours that was cut off may be done between its read and its write; there is no second one.
+    if ((await this.#tryRelease(timeoutMs)) === "conflict") await this.#tryRelease(timeoutMs);
+  }
+
+  async #tryRelease(timeoutMs: number): Promise<"over" | "conflict"> {
     const { api, key, holder, clock } = this.#options;
     const read = await api.get(resources.leases, key, { timeoutMs });
-    if (read.kind !== "ok") return;
+    if (read.kind !== "ok") return "over";
     const record = leaseRecord(read.object);
-    if (record.holder !== holder) return;
+    if (record.holder !== holder) return "over";
     const released = { ...record, holder: "", durationMs: 1_000, renewedAt: microTime(clock.nowMs()) };
-    await api.replace(resources.leases, leaseObject(key, released, read.object), { timeoutMs });
+    const written = await api.replace(resources.leases, leaseObject(key, released, read.object), { timeoutMs });
+    return written.kind === "conflict" ? "conflict" : "over";
   }
 
   /** Whoever saw a holder waits for its end though the Lease is gone, and counts on from what it saw. */
