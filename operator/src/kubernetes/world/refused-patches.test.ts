@@ -8,7 +8,7 @@ import type { ApiResult, KubernetesApi } from "../api/types.js";
 import { FleetApi } from "./fleet-api.js";
 import { markPods } from "./mark-pods.js";
 import type { Pod } from "./observe-pod.js";
-import { restoreLabels } from "./restore-pods.js";
+import { adoptOrphans, restoreLabels } from "./restore-pods.js";
 
 const refused: ApiResult<never> = { kind: "refused", status: 422, reason: "Invalid", message: "the platform team says no" };
 const fleet = exampleFleet({});
@@ -57,6 +57,7 @@ const marks = (state: "serving" | undefined) => ({
 });
 
 const writes: Readonly<Record<string, (slot: number) => Promise<unknown>>> = {
+  "the owner of": (slot) => adoptOrphans(fleet, [pod(slot)], { api, cache, onRestored: () => undefined }),
   "the labels of": (slot) => restoreLabels(fleet, [pod(slot)], { api, cache, onRestored: () => undefined }),
   "the readiness gate of": (slot) => markPods([pod(slot)], planned([]), marks("serving")),
   "the counted label of": (slot) => markPods([pod(slot)], planned([{ name: pod(slot).metadata.name, counted: true }]), marks(undefined)),

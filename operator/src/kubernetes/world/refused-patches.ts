@@ -62,10 +62,11 @@ export class RefusedPatches {
 
 /** `undefined`: one of another kind. */
 export function podPatchOf(patch: object): PodPatch | undefined {
-  const { metadata: { uid, labels } = {}, status } = patch as Patch;
+  const { metadata: { uid, labels, ownerReferences } = {}, status } = patch as Patch;
   const gate = status?.conditions?.find((one) => one.type === acceptingGate);
   if (uid === undefined) return undefined;
   if (gate !== undefined) return { key: `${uid} gate ${gate.status}`, what: "the readiness gate" };
+  if (ownerReferences !== undefined) return { key: `${uid} owner`, what: "the owner" };
   if (labels !== undefined && countedLabel in labels) return { key: `${uid} counted ${labels[countedLabel]}`, what: "the counted label" };
   return labels === undefined ? undefined : { key: `${uid} labels`, what: "the labels" };
 }
@@ -74,6 +75,7 @@ interface Patch {
   readonly metadata?: {
     readonly uid?: string;
     readonly labels?: Readonly<Record<string, string | null>>;
+    readonly ownerReferences?: readonly unknown[];
   };
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }
