@@ -265,3 +265,46 @@ describe("what routers read stays for as long as some do", () => {
     expect([configMaps().length, configMaps().includes(before)]).toEqual([1, false]);
   });
 });
+
+describe("while the spec cannot be followed, a new process tells on and on", () => {
+  const broken = { gateway: { auth: { jwksUrl: "https://issuer.example/jwks" }, tls: { secretName: "nowhere" } } };
+
+  async function brokenFleet() {
+    const { spec } = await prepare();
+    const { name: pool = "", revision = "" } = spec.pools[0] ?? {};
+    const name = `demo-${pool}-0-${revision}`;
+    await objects.prepareCreates(object, [], [name]);
+    object = pushGateway(2, broken);
+    const pods = [{ apiVersion: "v1", kind: "Pod", metadata: { namespace: "push", name, uid: "p" } }] as readonly Pod[];
+    return { pods, pool, revision, build: (slot: number) => buildSlot(pool, slot, revision, pods) };
+  }
+
+  async function buildSlot(pool: string, slot: number, revision: string, pods: readonly Pod[]) {
+    const pod = `demo-${pool}-${slot}-${revision}`;
+    await objects.prepareCreates(object, pods, [pod]);
+    return objects.buildPod(object, { kind: "createPod", pod, pool, slot, revision, grant: firstGrant, why: "" }, true);
+  }
+
+  test("that certificates cannot be renewed", async () => {
+    const { pods } = await brokenFleet();
+    clock.advance(limits.leafLifetimeMs * limits.certificateRenewShare);
+    startOperator();
+    stored.refusal = (write) => (write.includes("Secret/") ? "a policy says no" : undefined);
+    for (let turn = 0; turn < 30; turn += 1) {
+      const prepared = await objects.prepare(object, pods);
+      expect(prepared.problems.map(({ message }) => message).join()).toContain("nowhere");
+      expect(prepared.refusals.join()).toContain("a policy says no");
+      clock.advance(limits.planSettledMs);
+    }
+  });
+
+  test("that a gateway that died cannot be made again without the configuration that somebody deleted", async () => {
+    const { pods, build, pool, revision } = await brokenFleet();
+    startOperator();
+    await objects.prepare(object, pods);
+    expect((await build(1)).kind).toBe("ok");
+    stored.take("ConfigMap", `demo-${pool}-${revision}`);
+    await objects.prepare(object, pods);
+    expect(await build(1)).toMatchObject({ kind: "refused", message: expect.stringContaining(`ConfigMap demo-${pool}-${revision}`) });
+  });
+});

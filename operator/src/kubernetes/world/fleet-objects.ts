@@ -75,6 +75,9 @@ export class FleetObjects {
   /** While something is refused nothing is tried, unless something that owned objects depend on changes. */
   readonly #refused = new RefusalPause();
   #last: EnsuredAll = { ...nothing, isPartial: true };
+  /** The same of a spec that cannot be followed. */
+  #upheld: EnsuredAll = nothing;
+  #isBlocked = false;
   /** Grows when an owned object changes: then all are looked at again. */
   #changes = 0;
 
@@ -150,8 +153,8 @@ export class FleetObjects {
     const absent = pod.spec === undefined ? [] : this.#absent(fleet, pod.spec);
     if (absent.length > 0) {
       const message = `${action.pod} needs the fleet's ${absent.join(", ")}, which is not there`;
-      // What is refused for is told already, and tried again.
-      return this.#last.isPartial ? { kind: "unavailable", message } : refused(message);
+      // What is refused for is told already, and tried again; of a spec that cannot be followed nothing is.
+      return this.#last.isPartial && !this.#isBlocked ? { kind: "unavailable", message } : refused(message);
     }
     const labels = { ...pod.metadata.labels, ...(isCounted ? { [countedLabel]: "true" } : {}) };
     return { kind: "ok", object: { ...pod, metadata: { ...pod.metadata, labels } } as Pod };
@@ -211,15 +214,28 @@ export class FleetObjects {
       await this.#parts.certificates.readOnly(fleet);
       return nothing;
     }
-    if (!isBlocked) return await this.#ensureAll(fleet, revisions, pods);
-    // Of a spec that cannot be followed nothing is made, but what runs must not end with its certificates.
-    const { certificates } = this.#parts;
-    if (pods.length === 0 || !certificates.isDue()) return nothing;
+    this.#isBlocked = isBlocked;
+    return isBlocked ? await this.#uphold(fleet, pods) : await this.#ensureAll(fleet, revisions, pods);
+  }
+
+  /** Of a spec that cannot be followed nothing is made, but what runs must not end with its certificates. */
+  async #uphold(fleet: Fleet, pods: readonly Pod[]): Promise<EnsuredAll> {
+    const { certificates, clock } = this.#parts;
+    if (pods.length === 0) return nothing;
+    const isTriedAgain = this.#upheld.isPartial && this.#refused.isOver(clock.monotonicMs());
+    if (!certificates.isDue() && !isTriedAgain) return this.#upheld;
     const { outcomes } = await certificates.ensure(
       fleet,
       pods.map((pod) => pod.metadata.name),
     );
-    return { ...summary(outcomes), faults: [] };
+    this.#upheld = { ...summary(outcomes), faults: [] };
+    this.#pauseAfter(this.#upheld);
+    return this.#upheld;
+  }
+
+  #pauseAfter({ refusals }: EnsuredAll): void {
+    if (refusals.length > 0) this.#refused.refused(this.#parts.clock.monotonicMs());
+    else this.#refused.end();
   }
 
   /** All owned objects, when something they depend on may have changed. */
@@ -249,8 +265,7 @@ export class FleetObjects {
     this.#last = { ...summary(outcomes), faults: certified.problems };
     this.#ensuredFor = changes === this.#changes ? wish : "";
     this.#ensuredAtMs = clock.monotonicMs();
-    if (this.#last.refusals.length > 0) this.#refused.refused(this.#ensuredAtMs);
-    else this.#refused.end();
+    this.#pauseAfter(this.#last);
     return this.#last;
   }
 
