@@ -11,6 +11,7 @@ export default defineConfig({
   test: {
     pool: "forks",
     maxWorkers: 2,
+    maxConcurrency: 2,
     projects: [
       {
         ...shared,

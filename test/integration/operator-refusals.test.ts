@@ -257,7 +257,8 @@ describeWithPeers(["kubernetes", "redis-server"], "a fleet that cannot be as its
     await demo.served.expectServed();
   });
 
-  test.each([
+  // A fleet of its own each.
+  test.concurrent.each([
     {
       cause: "a Secret that is made later",
       name: "late",
