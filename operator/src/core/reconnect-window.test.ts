@@ -14,6 +14,14 @@ test("what was added since the last look counts, for a while", () => {
   expect(reconnectsIn(lookAtReconnects(window, [], 2_000, 1_000))).toBeUndefined();
 });
 
+test("what a gateway counted long before it was looked at says nothing of now: after an undo, or for a leader that is new", () => {
+  const old = (attempted: number, failed: number) => ({ ...pod("a", attempted, failed), isOld: true });
+  let window = lookAtReconnects(emptyReconnectWindow, [old(5_000, 400)], 0, 1_000);
+  expect(reconnectsIn(window)).toBeUndefined();
+  window = lookAtReconnects(window, [old(5_100, 402)], 500, 1_000);
+  expect(reconnectsIn(window)).toEqual({ attempted: 100, failed: 2 });
+});
+
 test("a gateway that started again counts from nothing", () => {
   const window = lookAtReconnects(emptyReconnectWindow, [pod("a", 10, 1)], 0, 10_000);
   expect(reconnectsIn(lookAtReconnects(window, [pod("a", 3, 2)], 1, 10_000))).toEqual({ attempted: 13, failed: 3 });

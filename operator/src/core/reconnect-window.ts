@@ -3,6 +3,8 @@ export interface ReconnectTotals {
   readonly uid: string;
   readonly attempted: number;
   readonly failed: number;
+  /** It has run for longer than a window: what it had counted when it is seen for the first time is not of now. */
+  readonly isOld?: boolean | undefined;
 }
 
 /** Whose reconnects tell of a rollout: the pods of a pool's newest revision while it has others beside. Those of a pool that is settled would
@@ -30,8 +32,8 @@ export interface ReconnectWindow {
 export const emptyReconnectWindow: ReconnectWindow = { totals: {}, samples: [] };
 
 /** Adds what happened since the last look and forgets what is older than `windowMs`. `pods`: those whose reconnects count now. Totals that fell
- *  are those of a process that started again: all of them are new. A pod seen for the first time counts with what it has: it is of the revision
- *  that is being rolled out. */
+ *  are those of a process that started again: all of them are new. A young pod seen for the first time counts with what it has: it is of the
+ *  revision that is being rolled out. An old one counts from then on: its revision has come back by an undo, or this leader is new. */
 export function lookAtReconnects(
   window: ReconnectWindow,
   pods: readonly ReconnectTotals[],
@@ -41,7 +43,7 @@ export function lookAtReconnects(
   let attempted = 0;
   let failed = 0;
   for (const pod of pods) {
-    const last = window.totals[pod.uid] ?? { attempted: 0, failed: 0 };
+    const last = window.totals[pod.uid] ?? (pod.isOld === true ? pod : { attempted: 0, failed: 0 });
     const restarted = pod.attempted < last.attempted || pod.failed < last.failed;
     attempted += restarted ? pod.attempted : pod.attempted - last.attempted;
     failed += restarted ? pod.failed : pod.failed - last.failed;

@@ -182,7 +182,10 @@ export class FleetReconciler {
     });
     const totals = rolledOut(seen, prepared.spec.pools).flatMap((pod) => {
       const status = this.#streams.get(pod.uid)?.status();
-      return status === undefined ? [] : [{ uid: pod.uid, attempted: status.resumeAttempts ?? 0, failed: status.resumeFailures ?? 0 }];
+      const isOld = clock.nowMs() - pod.createdAtMs > limits.reconnectWindowMs;
+      return status === undefined
+        ? []
+        : [{ uid: pod.uid, attempted: status.resumeAttempts ?? 0, failed: status.resumeFailures ?? 0, isOld }];
     });
     this.#reconnects = lookAtReconnects(this.#reconnects, totals, clock.nowMs(), limits.reconnectWindowMs);
     const reconnectFailures = reconnectsIn(this.#reconnects);
