@@ -14,8 +14,9 @@ export interface FinalizerParts {
   readonly events: Pick<EventRecorder, "record">;
 }
 
-/** "refused": somebody does not let us; without it a deleted fleet's gateways drain by themselves. "later": try again soon. */
-export type Finalized = { readonly kind: "there" } | { readonly kind: "refused"; readonly message: string } | { readonly kind: "later" };
+/** "refused": somebody does not let us; without it a deleted fleet's gateways drain by themselves. "unanswered": it may be the same for now (a
+ *  webhook that is away). "later": try again soon. */
+export type Finalized = { readonly kind: "there" | "later" } | { readonly kind: "refused" | "unanswered"; readonly message: string };
 
 export async function addFinalizer(object: PushGatewayObject, parts: FinalizerParts): Promise<Finalized> {
   const finalizers = object.metadata.finalizers ?? [];
@@ -61,5 +62,6 @@ async function writeFinalizers(
   const result = await api.patch(resources.pushGateways, { namespace, name }, { metadata: { uid, resourceVersion, finalizers } });
   if (result.kind === "ok") caches.pushGateways.overlay(result.object);
   if (result.kind === "ok" || result.kind === "notFound") return { kind: "there" };
+  if (result.kind === "unavailable") return { kind: "unanswered", message: result.message };
   return result.kind === "refused" ? { kind: "refused", message: result.message } : { kind: "later" };
 }

@@ -7,7 +7,7 @@ import { StoredObjects } from "../../../../test/support/stored-objects.js";
 import { formatGrant } from "../../core/index.js";
 import { ObjectCache } from "../api/cache.js";
 import type { EventToRecord } from "../api/events.js";
-import type { KubernetesApi, KubernetesObject } from "../api/types.js";
+import type { ApiResult, KubernetesApi, KubernetesObject } from "../api/types.js";
 import { ownerReference } from "../objects/index.js";
 import type { PushGatewayObject } from "./fleet-caches.js";
 import { FleetCertificates } from "./fleet-certificates.js";
@@ -39,9 +39,9 @@ beforeEach(() => {
 });
 
 /** Another process, which remembers nothing. */
-function startOperator(): void {
+function startOperator(change: Partial<KubernetesApi> = {}): void {
   const caches = { ...stored.caches, pods };
-  const api = Object.assign(stored.api, { told: [] });
+  const api = { ...stored.api, told: [], ...change };
   const onRestored = () => undefined;
   const objects = new FleetObjects({
     ...{ api, caches, clock, operator: exampleOperator, onRestored },
@@ -85,6 +85,16 @@ function gateway(slot: number, metadata: object): void {
   pods.observe("ADDED", stored.put({ apiVersion: "v1", kind: "Pod", metadata: own }) as Pod);
 }
 
+const secret = (named: string) => ({ apiVersion: "v1", kind: "Secret", metadata: { namespace, name: named } });
+
+/** One that nobody deletes, and that has no finalizer yet. */
+function fleetAnew(): void {
+  const metadata = { namespace, name, uid, generation: 1 };
+  const put = stored.put({ apiVersion: "pushfleet.dev/v1alpha1", kind: "PushGateway", spec: fleet.spec, metadata } as KubernetesObject);
+  const object = { ...put, metadata: { ...put.metadata, uid } } as PushGatewayObject;
+  (stored.caches.pushGateways as ObjectCache<PushGatewayObject>).observe("ADDED", object);
+}
+
 const reconcile = () => reconciler.reconcile(new AbortController().signal);
 const releases = () => stored.writes.filter((write) => write === `patch PushGateway/${name}`).length;
 
@@ -116,4 +126,19 @@ test("nothing is made of a deleted fleet, and it is not given free, while a gate
   await reconcile();
   expect(releases()).toBe(0);
   expect(stored.writes.filter((write) => write.startsWith("create"))).toEqual([]);
+});
+
+test.each<[string, ApiResult<never>, boolean]>([
+  ["goes on while its finalizer cannot be written", { kind: "unavailable", message: "failed calling webhook" }, true],
+  ["is looked at again first where somebody wrote to it meanwhile", { kind: "conflict", message: "" }, false],
+])("a fleet %s", async (_what, answer, goesOn) => {
+  gateway(0, { ownerReferences: [ownerReference(fleet)] });
+  fleetAnew();
+  const { patch } = stored.api;
+  const patched = ((resource, ...rest) => (resource.kind === "PushGateway" ? answer : patch(resource, ...rest))) as typeof patch;
+  startOperator({ patch: patched });
+  stored.put({ ...secret("jwt"), data: { key: Buffer.alloc(64).toString("base64") } } as KubernetesObject);
+  expect(await reconcile()).toEqual({ kind: "again", afterMs: limits.planMovingMs });
+  expect(stored.writes.includes(`patch Pod/${name}-default-0-1a2b3c4d`)).toBe(goesOn);
+  expect(JSON.stringify(stored.get("PushGateway", name)).includes("failed calling webhook")).toBe(goesOn);
 });

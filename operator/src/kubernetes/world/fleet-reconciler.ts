@@ -121,8 +121,10 @@ export class FleetReconciler {
     const pods = this.#pods(object);
     const prepared = await this.#objects.prepare(object, pods);
     if (signal.aborted) return again(0);
-    const refusals = finalized.kind === "refused" ? [`the finalizer was refused: ${finalized.message}`] : [];
-    return await this.#turn(object, pods, { ...prepared, refusals: [...prepared.refusals, ...refusals] }, false, signal);
+    const what = finalized.kind === "refused" ? "was refused" : "could not be written";
+    const refusals = "message" in finalized ? [`the finalizer ${what}: ${finalized.message}`] : [];
+    const isPartial = prepared.isPartial || finalized.kind === "unanswered";
+    return await this.#turn(object, pods, { ...prepared, isPartial, refusals: [...prepared.refusals, ...refusals] }, false, signal);
   }
 
   /** `orphans`: gateways that are nobody's as yet. Without the fleet they would be so for ever. */
