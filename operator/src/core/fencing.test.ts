@@ -1,7 +1,8 @@
+import { limits } from "@pushfleet/protocol";
 import { describe, expect, test } from "vitest";
-import { fleet, now, pod } from "../../../test/support/observed-fleet.js";
+import { fleet, grantOf, now, pod } from "../../../test/support/observed-fleet.js";
 import { formatGrant, parseGrant } from "./grant-annotation.js";
-import { plan, rivalOf } from "./index.js";
+import { type ObservedPod, plan, rivalOf } from "./index.js";
 
 describe("two leaders, each with a Lease of its own", () => {
   const own = { epoch: 4, leader: "b" };
@@ -31,5 +32,33 @@ describe("two leaders, each with a Lease of its own", () => {
     const grants = actions.flatMap((action) => ("grant" in action ? [action.grant] : []));
     expect(grants.map(({ epoch, leader }) => ({ epoch, leader }))).toEqual([own, own]);
     for (const grant of grants) expect(parseGrant(formatGrant(grant))).toEqual(grant);
+  });
+});
+
+describe("a pod on which a new leader may write nothing", () => {
+  const pods = [pod(0, { connections: 50 }), pod(1, { connections: 50, refusesGrants: true, grant: { epoch: 1, leader: "a" } })];
+  const marked = pods.map((one, index) => (index === 0 ? { ...one, grant: { ...grantOf(), epoch: 2 } } : one));
+  const drained = (observed: readonly ObservedPod[], afterMs: number) => {
+    const { status } = plan(fleet({ pods: observed, epoch: 2, deleting: true }), now);
+    const { actions } = plan(fleet({ pods: observed, epoch: 2, deleting: true, status }), now + afterMs);
+    return actions.flatMap((one) => (one.kind === "writeGrant" && one.pod === pods[0]?.name ? [one.grant.reconnectsPerSecond] : []));
+  };
+
+  test("does not keep the clients of the others from being moved, once a leader before it can be told nothing of it either", () => {
+    expect(drained(marked, 2 * limits.grantRenewMs - 1)).toEqual([0]);
+    expect(drained(marked, 2 * limits.grantRenewMs)).toEqual([5]);
+  });
+
+  test("is waited for where nobody has refused anything", () => {
+    const open = marked.map((one) => ({ ...one, refusesGrants: false }));
+    expect(drained(open, 2 * limits.grantRenewMs)).toEqual([0]);
+  });
+
+  test("keeps the rate that is written on it", () => {
+    const moving = marked.map((one, index) =>
+      index === 0 ? one : { ...one, grant: { ...grantOf(), purpose: "drain" as const, reconnectsPerSecond: 8, deadlineMs: now + 900_000 } },
+    );
+    const [rate = 0] = drained(moving, 2 * limits.grantRenewMs);
+    expect(rate).toBe(2);
   });
 });

@@ -1,3 +1,4 @@
+import { limits } from "@pushfleet/protocol";
 import type { Observed, PlannerMemory, PodGrant } from "./types.js";
 
 /** Why this operator may not give a grant yet.
@@ -5,9 +6,15 @@ import type { Observed, PlannerMemory, PodGrant } from "./types.js";
  *  Another operator, deposed without knowing it, may be about to write a grant from an old observation. So a new leader first writes its own
  *  epoch on every pod. Each of those writes carries the version it has seen: either it conflicts, because the other one wrote first, and then
  *  that grant is observed and counted; or the other's write conflicts, and then the gateway is never told. What the other one has *told* a
- *  gateway late is refused there by its lower epoch, or is within the rate that counts as held. */
+ *  gateway late is refused there by its lower epoch, or is within the rate that counts as held.
+ *
+ *  A pod on which nothing may be written is waited for no longer than it takes a gateway to pause that nobody renews, twice: what is refused to this
+ *  leader is refused to the one before. What is written on it counts all the same. */
 export function fence(observed: Observed, memory: PlannerMemory, nowMs: number): string | undefined {
-  const unmarked = observed.pods.filter((pod) => pod.phase !== "gone" && !bearsMark(observed, pod.grant));
+  const isWaitedFor = nowMs - memory.leadingSinceMs < 2 * limits.grantRenewMs;
+  const unmarked = observed.pods.filter(
+    (pod) => pod.phase !== "gone" && !bearsMark(observed, pod.grant) && (isWaitedFor || pod.refusesGrants !== true),
+  );
   if (unmarked.length > 0) return `taking over ${unmarked.length} pods as epoch ${observed.epoch}`;
   const leftMs = memory.quietUntilMs - nowMs;
   if (leftMs > 0) return `grants that ended unseen are waited for, ${(leftMs / 1000).toFixed(1)} s more`;

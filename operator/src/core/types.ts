@@ -122,6 +122,8 @@ export interface ObservedPod {
   readonly leaving?: string | undefined;
   /** Annotation `pushfleet.dev/grant`, parsed by `parseGrant`; absent when there is none or it makes no sense. */
   readonly grant?: PodGrant | undefined;
+  /** What this leader writes on it is refused (a policy), and so would be what another one writes. Absent: no. */
+  readonly refusesGrants?: boolean | undefined;
   /** The last grant this gateway has accepted from *this* operator process; absent after a start. */
   readonly accepted?: AcceptedGrant | undefined;
   /** Absent: its status stream is silent for 15 s, or never began. */

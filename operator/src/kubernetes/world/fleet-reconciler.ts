@@ -180,7 +180,7 @@ export class FleetReconciler {
       const stream = this.#streams.get(pod.metadata.uid ?? "");
       const known = { accepted: stream?.accepted, report: stream?.report(), isAwaited: stream?.isAwaited() };
       const one = observePod(pod, known, (name) => nodeOf(caches, name));
-      return one === undefined ? [] : [one];
+      return one === undefined ? [] : [{ ...one, refusesGrants: this.#refusedSteps.refusesGrants(one.uid) }];
     });
     const totals = rolledOut(seen, prepared.spec.pools).flatMap((pod) => {
       const status = this.#streams.get(pod.uid)?.status();

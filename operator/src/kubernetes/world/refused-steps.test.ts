@@ -171,3 +171,13 @@ describe("what a drain that moves clients is asked", () => {
     expect(sent).toEqual(["write a at 0", "tell a at 0", "tell a at 1", "tell a at 2"]);
   });
 });
+
+test("a pod refuses grants from the first that is refused until one is taken", async () => {
+  expect(steps.refusesGrants("a")).toBe(false);
+  await turn(planned("a", grant("drain")));
+  expect([steps.refusesGrants("a"), steps.refusesGrants("b")]).toEqual([true, false]);
+  refusesWrites = false;
+  nowMs += limits.createRefusedMaxMs;
+  await turn(planned("a", grant("drain")));
+  expect(steps.refusesGrants("a")).toBe(false);
+});

@@ -63,6 +63,11 @@ export class RefusedSteps {
     return [...byKind.values()];
   }
 
+  /** The API server refuses what is written on this pod (uid). */
+  refusesGrants(uid: string): boolean {
+    return [...this.#refused.values()].some(({ step }) => step.kind === "writeGrant" && step.uid === uid);
+  }
+
   #waits(step: Step, grantOf: (uid: string) => PodGrant | undefined, { generation, nowMs }: StepMoment): boolean {
     const before = this.#refused.get(keyOf(step));
     if (before === undefined) return false;
