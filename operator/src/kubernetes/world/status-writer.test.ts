@@ -46,6 +46,21 @@ test("of an object without a status it reads nothing", () => {
   expect(rememberedStatus({ ...told(), status: undefined } as unknown as PushGatewayObject, rolling.spec, 7, now)).toBeUndefined();
 });
 
+test("what is told of a fleet is not written to another that has come in its place meanwhile", async () => {
+  const written: unknown[] = [];
+  const object = { metadata: { name: "demo", namespace: "push", uid: "one" } } as unknown as PushGatewayObject;
+  const api = {
+    apply: async (_: unknown, { metadata }: PushGatewayObject) => {
+      written.push(metadata);
+      return { kind: "conflict", message: "Precondition failed: UID in precondition: one, UID in object meta: another" };
+    },
+  } as unknown as KubernetesApi;
+  const caches = { pushGateways: { get: () => object, list: () => [object] } } as unknown as FleetCaches;
+  const writer = new StatusWriter({ api, caches, clock: new ManualClock(), pace: new StatusPace() });
+  expect(await writer.write(object, { connections: 1 }, true)).toBe(false);
+  expect(written).toEqual([{ name: "demo", namespace: "push", uid: "one" }]);
+});
+
 /** Fleets whose statuses are written to one API server, and when that was. */
 class Fleets {
   readonly clock = new ManualClock();

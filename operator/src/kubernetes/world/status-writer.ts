@@ -35,9 +35,10 @@ export class StatusWriter {
     this.#owes ||= isTelling;
     const nowMs = this.#parts.clock.monotonicMs();
     if (nowMs - this.#writtenAtMs < this.#spacingMs(object, nowMs) && judgements(current.status) === judgements(wanted)) return !this.#owes;
-    const { namespace, name } = object.metadata;
+    const { namespace, name, uid } = object.metadata;
     const { apiVersion, kind } = object;
-    const target = { apiVersion, kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) }, status: wanted };
+    // With its uid: another of its name would begin with the wishes of this one.
+    const target = { apiVersion, kind, metadata: { name, namespace, uid }, status: wanted };
     const result = await api.apply(resources.pushGateways, target as PushGatewayObject, { subresource: "status" });
     if (result.kind !== "ok") return result.kind === "notFound";
     this.#writtenAtMs = nowMs;
