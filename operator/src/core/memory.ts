@@ -30,7 +30,7 @@ export function advanceMemory(observed: Observed, settings: PlannerSettings, now
 function rememberPod(pod: ObservedPod, last: PodMemory | undefined, nowMs: number): PodMemory {
   const { report } = pod;
   const gone = pod.phase === "gone";
-  const acceptingSinceMs = isAccepting(pod) ? (last?.acceptingSinceMs ?? nowMs) : undefined;
+  const acceptingSinceMs = isAccepting(pod) ? (last?.acceptingSinceMs ?? Math.min(nowMs, pod.readySinceMs ?? nowMs)) : undefined;
   const pendingSinceMs = pod.phase === "pending" ? (last?.pendingSinceMs ?? nowMs) : undefined;
   const drainedSinceMs = isDrained(pod) ? (last?.drainedSinceMs ?? nowMs) : undefined;
   return {

@@ -7,6 +7,7 @@ import { fleetSpec, type InheritedPool, inheritStatus, type KeptStatus, type Obs
 const roomy = { softConnections: 180, minReplicas: 1 };
 const old = (slot: number) => pod(slot, { connections: 20 });
 const fresh = (slot: number) => pod(slot, { revision: "r2", connections: 20 });
+const reportOf = ({ report }: ReturnType<typeof pod>) => report ?? expect.unreachable();
 const target = ({ status }: ReturnType<typeof plan>) => status.pools[0]?.target;
 const cordonedForLeaving = { purpose: "cordon", reason: "leaving", epoch: 2, sinceMs: now - 60_000 } as const;
 const kinds = ({ actions }: ReturnType<typeof plan>) =>
@@ -65,6 +66,32 @@ describe("a new leader that knows but what the status said", () => {
     const taken = plan({ ...surged, epoch: 2, status }, now);
     expect(taken.status.memory.pausedRevisions).toEqual({ default: "r2" });
     expect(kinds(taken)).not.toContain("cordon");
+  });
+
+  const cordoned = (slot: number) => ({
+    ...old(slot),
+    ready: false,
+    report: { ...reportOf(old(slot)), state: "cordoned" as const },
+    grant: grantOf({ purpose: "cordon", reason: "rollout", epoch: 2 }),
+  });
+  const rolling = (servedMs: number | undefined) =>
+    fleet({
+      pool: { ...roomy, revision: "r2" },
+      pods: [
+        cordoned(0),
+        cordoned(1),
+        cordoned(2),
+        { ...fresh(0), grant: grantOf({ epoch: 2 }), readySinceMs: servedMs === undefined ? undefined : now - servedMs },
+      ],
+    });
+
+  test.each([
+    ["goes on with a rollout whose new gateway has soaked under the leader before", 60_000, ["cordon", "cordon", "cordon"]],
+    ["takes old gateways back while a new one soaks", 59_000, ["uncordon", "uncordon", "uncordon"]],
+    ["takes no clock of another for more than its own", -5_000, ["uncordon", "uncordon", "uncordon"]],
+    ["has it soak anew where the world does not say since when it serves", undefined, ["uncordon", "uncordon", "uncordon"]],
+  ])("%s", (_, servedMs, expected) => {
+    expect(kinds(plan(takenOver(rolling(servedMs), 3), now))).toEqual(expected);
   });
 
   test("measures nothing over the time in which nobody looked: no pod took days to get ready", () => {

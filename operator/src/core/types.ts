@@ -113,6 +113,8 @@ export interface ObservedPod {
   readonly ended?: string | undefined;
   /** The world's readiness (`/readyz` 200, the Ready condition): the balancer sends it new connections. */
   readonly ready: boolean;
+  /** Since when it is `ready` without a break, as the world remembers for leaders that come later. Absent: it is not, or nobody knows. */
+  readonly readySinceMs?: number | undefined;
   /** Clients have been let in once, to this process or an earlier one of the pod, as the world remembers for leaders that come later. Absent:
    *  it does not know. */
   readonly hasAccepted?: boolean | undefined;

@@ -95,6 +95,19 @@ describe("a pod as the planner sees it", () => {
     expect(observePod(pod({ status } as Partial<Pod>), {}, noNode)?.hasAccepted).toBe(hasAccepted);
   });
 
+  const since = (type: string, lastTransitionTime: string | undefined, status = "True") => ({ type, status, lastTransitionTime });
+  const [early, late] = ["2026-01-01T00:00:10Z", "2026-01-01T00:00:20Z"];
+  test.each([
+    [[since("Ready", early), since("pushfleet.dev/accepting", late)], late],
+    [[since("Ready", late), since("pushfleet.dev/accepting", early)], late],
+    [[since("Ready", late)], undefined],
+    [[since("Ready", late, "False"), since("pushfleet.dev/accepting", early)], undefined],
+    [[since("Ready", undefined), since("pushfleet.dev/accepting", early)], undefined],
+  ])("with %j tells since when it is ready: %s", (conditions, expected) => {
+    const readySinceMs = expected === undefined ? undefined : Date.parse(expected);
+    expect(observePod(pod({ status: { conditions } } as Partial<Pod>), {}, noNode)?.readySinceMs).toBe(readySinceMs);
+  });
+
   test("is gone when its node's object is", () => {
     const running = { spec: { nodeName: "n1" }, status: { phase: "Running" } } as Partial<Pod>;
     expect(observePod(pod(running), {}, () => "deleted")?.phase).toBe("gone");

@@ -2,6 +2,7 @@ import type { V1Node, V1Pod } from "@kubernetes/client-node";
 import { isMapping, parseMapping } from "@pushfleet/protocol";
 import type { AcceptedGrant, GatewayReport, ObservedPod } from "../../core/index.js";
 import type { Typed } from "../api/resources.js";
+import { acceptingGate } from "../objects/pod-template.js";
 import { hasAccepted } from "./accepting-gate.js";
 import { grantOf } from "./pod-grant.js";
 import { identityOf } from "./pod-identity.js";
@@ -40,12 +41,23 @@ export function observePod(pod: Pod, known: PodKnowledge, nodeOf: (name: string)
     phase: hasLostNode ? "gone" : phase,
     ended: hasLostNode ? `its node ${nodeName} is gone` : howEnded(pod),
     ready: pod.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true,
+    readySinceMs: readySince(pod),
     hasAccepted: hasAccepted(pod),
     terminating: deletionTimestamp !== undefined,
     leaving: typeof node === "object" ? whyLeaving(node) : undefined,
     grant: grantOf(pod),
     ...heard,
   };
+}
+
+/** By the kubelet's word and by an operator's: a node's clock that is behind must not make a new pod an old one. */
+function readySince({ status }: Pod): number | undefined {
+  const times = ["Ready", acceptingGate].map((type) => {
+    const found = status?.conditions?.find((one) => one.type === type && one.status === "True");
+    return Date.parse(found?.lastTransitionTime ?? "");
+  });
+  const latest = Math.max(...times); // NaN where one is missing
+  return Number.isNaN(latest) ? undefined : latest;
 }
 
 const zoneLabel = "topology.kubernetes.io/zone";
