@@ -204,12 +204,14 @@ export class FleetReconciler {
   ): Promise<Applied> {
     const { api, caches, clock, events, logger } = this.#parts;
     const nowMs = clock.nowMs();
-    const mayCreate = this.#refused.mayTry(nowMs);
     const moment = { generation: object.metadata.generation ?? 0, nowMs: clock.monotonicMs() };
+    const creatable = this.#refused.triable(
+      planned.filter((action) => action.kind === "createPod"),
+      nowMs,
+    );
     const actions = this.#refusedSteps
       .triable(planned, (uid) => this.#writtenOn(object, uid), moment)
-      .filter((action) => action.kind !== "createPod" || (mayCreate && !prepared.heldPools.has(action.pool)));
-    if (!planned.some((action) => action.kind === "createPod")) this.#refused.forget();
+      .filter((action) => action.kind !== "createPod" || (creatable.includes(action) && !prepared.heldPools.has(action.pool)));
     const creates = actions.flatMap((action) => (action.kind === "createPod" ? [action.pod] : []));
     await this.#objects.prepareCreates(object, this.#pods(object), creates);
     const uncounted = new Map(status.pools.map((pool) => [pool.name, pool.target - pool.replicas]));
