@@ -138,6 +138,8 @@ export const operatorLimits = {
   eventBurst: 25,
   eventRefillMs: 5 * 60_000,
   eventQueueMax: 1_000,
+  /** Of `reportingInstance`: the API refuses more, and a pod's name may be longer. */
+  eventReporterCharactersMax: 128,
   /** Of `note`: the API refuses more. */
   eventNoteBytesMax: 1_024,
   /** Of what was done to several pods at once. */

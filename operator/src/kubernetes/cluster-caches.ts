@@ -181,11 +181,13 @@ function fleetOf({ metadata: { labels, namespace = "" } }: Pod, ...components: r
 
 /** A router's or HAProxy's pod is owned by its ReplicaSet; of it a fleet tells only what is wrong. */
 function tellOfDeployed(change: CacheChange<Pod>, onChange: ClusterCachesParts["onChange"]): void {
+  const pod = objectOf(change);
+  const { namespace = "", labels } = pod.metadata;
+  const name = labels?.[fleetLabel];
+  if (name === undefined || deployedOf(pod).length === 0) return; // most are gateways
   const before = change.kind === "added" ? undefined : podFault(change.before);
   const after = change.kind === "deleted" ? undefined : podFault(change.after);
-  const { namespace = "", labels } = objectOf(change).metadata;
-  const name = labels?.[fleetLabel];
-  if (before !== after && name !== undefined && deployedOf(objectOf(change)).length > 0) onChange({ namespace, name }, "pod");
+  if (before !== after) onChange({ namespace, name }, "pod");
 }
 
 function tellOwner(object: KubernetesObject, what: "pod" | "owned" | "node", onChange: ClusterCachesParts["onChange"]): void {

@@ -49,7 +49,12 @@ export class CredentialSource {
     const last = this.#last;
     const mayRead = last === undefined || nowMs >= last.readAtMs + limits.kubernetesCredentialsMinMs;
     if (last !== undefined && !(mayRead && (this.#stale || nowMs >= last.freshUntilMs))) return last.credentials;
-    this.#reading ??= { credentials: this.#read(), startedAtMs: nowMs };
+    this.#reading ??= {
+      credentials: this.#read().finally(() => {
+        this.#reading = undefined;
+      }),
+      startedAtMs: nowMs,
+    };
     const { credentials, startedAtMs } = this.#reading;
     if (last === undefined) return await credentials;
     return await this.#within(startedAtMs + limits.kubernetesCredentialsMinMs - nowMs, credentials, last.credentials);
@@ -75,14 +80,6 @@ export class CredentialSource {
   }
 
   async #read(): Promise<Credentials> {
-    try {
-      return await this.#readAnew();
-    } finally {
-      this.#reading = undefined;
-    }
-  }
-
-  async #readAnew(): Promise<Credentials> {
     const { kubeConfig, clock, logger } = this.#options;
     const last = this.#last;
     let credentials: Credentials;

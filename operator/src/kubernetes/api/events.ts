@@ -35,9 +35,6 @@ export interface EventRecorderOptions {
   readonly metrics?: Registry;
 }
 
-/** Of `reportingInstance`: the API refuses an event with more, and a pod's name may be longer. */
-const reportingInstanceMax = 128;
-
 type Outcome = "written" | "failed" | "dropped";
 
 /** Writes events (events.k8s.io/v1) in the background, one at a time in each namespace. The same event within six minutes is one with a higher count; about one
@@ -139,7 +136,7 @@ export class EventRecorder {
       metadata: { namespace: namespaceOf(series.event), name: eventName(name, nowMs) },
       eventTime: microTime(nowMs),
       reportingController,
-      reportingInstance: reportingInstance.slice(0, reportingInstanceMax),
+      reportingInstance: reportingInstance.slice(0, limits.eventReporterCharactersMax),
       type,
       reason,
       action,

@@ -14,7 +14,7 @@ import {
 } from "./authority-secret.js";
 import { issueLeaf } from "./leaf.js";
 import { buildLeafSecret, readLeafPem, readLeafSecret, type WantedLeaf } from "./leaf-secret.js";
-import { type AuthorityStep, type LeafFacts, planAuthority, planLeaf, renewAtMs } from "./rotation.js";
+import { type AuthorityStep, type LeafFacts, planAuthority, planLeaf, renewAtMs, warnAtMs } from "./rotation.js";
 
 export interface CertificateFacts {
   readonly fleet: Fleet;
@@ -95,12 +95,12 @@ function readBrought({ fleet, brought, nowMs }: CertificateFacts): Brought {
   if (brought === undefined) return { problems: [`the Secret ${name} (certificateAuthority.secretName) is not there`] };
   const read = readAuthority(entryOf(brought, "tls.crt"), entryOf(brought, "tls.key"));
   if (read.kind === "invalid") return { problems: [`the certificate in Secret ${name} ${read.reason}`] };
-  const { notBeforeMs, notAfterMs } = read.authority;
-  const end = new Date(notAfterMs).toISOString();
-  if (nowMs >= notAfterMs) return { problems: [`the certificate in Secret ${name} is over since ${end}`] };
-  const isEnding = nowMs >= notBeforeMs + (notAfterMs - notBeforeMs) * limits.certificateWarnShare;
-  const problems = isEnding ? [`the certificate in Secret ${name} ends at ${end}, and the fleet's with it: renew it`] : [];
-  return { authority: { ...read.authority, origin: "brought" }, problems };
+  const { authority } = read;
+  const end = new Date(authority.notAfterMs).toISOString();
+  if (nowMs >= authority.notAfterMs) return { problems: [`the certificate in Secret ${name} is over since ${end}`] };
+  const problems =
+    nowMs >= warnAtMs(authority) ? [`the certificate in Secret ${name} ends at ${end}, and the fleet's with it: renew it`] : [];
+  return { authority: { ...authority, origin: "brought" }, problems };
 }
 
 function leafFacts(secret: Secret | undefined, wanted: WantedLeaf): LeafFacts | "missing" | "new" {

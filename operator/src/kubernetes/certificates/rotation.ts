@@ -140,8 +140,22 @@ export function planLeaf(leaf: LeafFacts | "missing" | "new", authority: Authori
   return { kind: "keep" };
 }
 
-export function renewAtMs({ notBeforeMs, notAfterMs }: { readonly notBeforeMs: number; readonly notAfterMs: number }): number {
-  return notBeforeMs + Math.floor((notAfterMs - notBeforeMs) * limits.certificateRenewShare);
+interface Life {
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+export function renewAtMs(life: Life): number {
+  return atShareMs(life, limits.certificateRenewShare);
+}
+
+/** When somebody is told that a certificate which is his to renew has not been. */
+export function warnAtMs(life: Life): number {
+  return atShareMs(life, limits.certificateWarnShare);
+}
+
+function atShareMs({ notBeforeMs, notAfterMs }: Life, share: number): number {
+  return notBeforeMs + Math.floor((notAfterMs - notBeforeMs) * share);
 }
 
 function isSameList(one: readonly string[], other: readonly string[]): boolean {

@@ -177,10 +177,12 @@ export class FleetReconciler {
     const { caches, leadership, clock } = this.#parts;
     const { epoch, holder: leader } = leadership;
     const seen = pods.flatMap((pod) => {
-      const stream = this.#streams.get(pod.metadata.uid ?? "");
-      const known = { accepted: stream?.accepted, report: stream?.report(), isAwaited: stream?.isAwaited() };
+      const { uid = "" } = pod.metadata;
+      const stream = this.#streams.get(uid);
+      const told = { accepted: stream?.accepted, report: stream?.report(), isAwaited: stream?.isAwaited() };
+      const known = { ...told, refusesGrants: this.#refusedSteps.refusesGrants(uid) };
       const one = observePod(pod, known, (name) => nodeOf(caches, name));
-      return one === undefined ? [] : [{ ...one, refusesGrants: this.#refusedSteps.refusesGrants(one.uid) }];
+      return one === undefined ? [] : [one];
     });
     const totals = rolledOut(seen, prepared.spec.pools).flatMap((pod) => {
       const status = this.#streams.get(pod.uid)?.status();

@@ -16,6 +16,8 @@ export interface PodKnowledge {
   readonly report?: GatewayReport | undefined;
   /** This process has only begun to listen to it: that it does not report says nothing yet. */
   readonly isAwaited?: boolean | undefined;
+  /** As `ObservedPod.refusesGrants`. */
+  readonly refusesGrants?: boolean | undefined;
 }
 
 /** A gateway pod as the planner sees it; `undefined` for one of which neither name nor labels say which it is.
